@@ -1,0 +1,190 @@
+"""The bodies of the REST API, validated once at its edge and trusted inside.
+
+Requests of people and scripts refuse unknown keys, so that a misspelt option is found and not ignored. Requests of
+workers accept them, so that a newer worker can talk to an older orchestrator.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from daemons.core.lifecycle import WorkerStatus
+
+PROTOCOL_VERSION: Final = 1
+"""What a worker and an orchestrator must have in common. Raised when an old partner would misunderstand a new one."""
+
+MAX_JOBS: Final = 100_000
+MAX_RUNS: Final = 100_000
+MAX_BODY_BYTES: Final = 8 * 2**20
+MAX_PRIORITY: Final = 100
+DEFAULT_TIMEOUT_S: Final = 3600.0
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Identifier = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class JobSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One job as a user asks for it. Jobs of a campaign with equal specs share one copy of it in the store."""
+
+    compute_unit: Name | None = None
+    """Required unless `worker_id` is given; then the device's first unit is meant."""
+    worker_id: Identifier | None = None
+    """Only this device may run the job."""
+    num_inference_runs: Annotated[int, Meta(ge=1, le=MAX_RUNS)] = 10
+    num_load_runs: Annotated[int, Meta(ge=1, le=1000)] = 5
+    warmup_runs: Annotated[int, Meta(ge=0, le=10_000)] | None = None
+    """None: until the runs have settled."""
+    threads: Annotated[int, Meta(ge=1, le=1024)] | None = None
+    """Threads inside one operator. None: the engine's own choice."""
+    timeout_seconds: Annotated[float, Meta(gt=0, le=604_800)] = DEFAULT_TIMEOUT_S
+    """From the start of the attempt on the device, the model's download included."""
+    priority: Annotated[int, Meta(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] = 0
+    """Higher goes first."""
+
+
+class CampaignRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of `POST /api/campaigns`."""
+
+    model_url: Annotated[str, Meta(min_length=1, max_length=8192)]
+    jobs: Annotated[list[JobSpec], Meta(min_length=1, max_length=MAX_JOBS)]
+
+
+class DeviceInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a device is. The first four keys are the ones that the CSV shows."""
+
+    soc: Name | None = msgspec.field(name="Soc", default=None)
+    ram: str | float | int | None = msgspec.field(name="Ram", default=None)
+    """GB, as the device's owner would say it."""
+    device_os: Name | None = msgspec.field(name="DeviceOs", default=None)
+    udid: Annotated[str, Meta(min_length=1, max_length=200)] | None = msgspec.field(name="UDID", default=None)
+    """The device's identity: registering with it again is the same worker."""
+    device_os_version: Name | None = msgspec.field(name="DeviceOsVersion", default=None)
+    hardware_model: Name | None = msgspec.field(name="HardwareModel", default=None)
+    architecture: Name | None = msgspec.field(name="Architecture", default=None)
+    physical_cores: int | None = msgspec.field(name="PhysicalCores", default=None)
+    logical_cores: int | None = msgspec.field(name="LogicalCores", default=None)
+    engines: dict[str, str] = msgspec.field(name="Engines", default_factory=dict)
+    """Engine name → version."""
+    benchfleet: Name | None = msgspec.field(name="Benchfleet", default=None)
+    """The worker's own version."""
+
+
+class RegisterRequest(Struct, frozen=True, kw_only=True):
+    """The body of `POST /api/register`."""
+
+    device_name: Name
+    ip_address: Annotated[str, Meta(max_length=100)] = ""
+    capabilities: Annotated[list[Name], Meta(max_length=50)]
+    """Compute units, the preferred one first."""
+    device_info: DeviceInfo = DeviceInfo()
+    instance_id: Identifier | None = None
+    """Names the worker's process. A different one means that the old process is gone."""
+    protocol_version: int = PROTOCOL_VERSION
+
+
+class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How far an attempt is: the phase's name and, where it counts something, how many of how many are done."""
+
+    phase: Annotated[str, Meta(min_length=1, max_length=40)]
+    done: Annotated[int, Meta(ge=0)] | None = None
+    total: Annotated[int, Meta(ge=0)] | None = None
+
+
+class HeartbeatRequest(Struct, frozen=True, kw_only=True):
+    """The body of a heartbeat; an empty body is a sign of life and nothing more.
+
+    `job_id` null says "I have no job": a job that the store believes to run there goes back to the queue.
+    """
+
+    instance_id: Identifier | None = None
+    job_id: Identifier | UnsetType | None = UNSET
+    attempt: Annotated[int, Meta(ge=1)] | None = None
+    progress: Progress | None = None
+
+
+class ClaimRequest(Struct, frozen=True, kw_only=True):
+    """The body of `POST /api/workers/{id}/claim`. The same `claim_id` sent again gets the same job."""
+
+    instance_id: Identifier | None = None
+    claim_id: Identifier | None = None
+
+
+class ReleaseRequest(Struct, frozen=True, kw_only=True):
+    """The body of `POST /api/jobs/{job_id}/release`: the worker hands the job back unharmed."""
+
+    worker_id: Identifier
+    attempt: Annotated[int, Meta(ge=1)]
+    reason: Annotated[str, Meta(min_length=1, max_length=1000)] = "handed back by the worker"
+
+
+class GoodbyeRequest(Struct, frozen=True, kw_only=True):
+    """The body of `POST /api/workers/{id}/goodbye`."""
+
+    instance_id: Identifier | None = None
+
+
+class StatusRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of `PUT /api/workers/{id}/status`."""
+
+    status: WorkerStatus
+
+
+class ClaimedJob(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A job as the worker that claimed it sees it."""
+
+    job_id: str
+    campaign_id: str
+    attempt: int
+    model_url: str
+    model_sha256: str | None = None
+    """What the campaign's other devices have fetched; None on the first."""
+    compute_unit: str
+    num_inference_runs: int = 10
+    num_load_runs: int = 5
+    warmup_runs: int | None = None
+    threads: int | None = None
+    timeout_seconds: float = DEFAULT_TIMEOUT_S
+
+
+class Registered(Struct, frozen=True, kw_only=True):
+    """The answer to a registration."""
+
+    worker_id: str
+    status: str
+    action: str
+    """`created`, or `updated` for a device that was known."""
+    heartbeat_interval_s: float = 5.0
+    protocol_version: int = PROTOCOL_VERSION
+
+
+class BeatAnswer(Struct, frozen=True, kw_only=True):
+    """The answer to a heartbeat. `cancel` names the job whose attempt must be ended now."""
+
+    worker_id: str
+    status: str
+    action: str = "updated"
+    cancel: str | None = None
+
+
+class BenchRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the measuring child is told: which file, on which unit, how often, within which limits."""
+
+    model_path: str
+    file_name: str
+    """What the model is called in its row."""
+    compute_unit: str
+    num_inference_runs: int = 10
+    num_load_runs: int = 5
+    warmup_runs: int | None = None
+    threads: int | None = None
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    memory_limit_bytes: int | None = None
+    seed: int = 0
+    """Same seed, same inputs, byte for byte."""
+
+
+Row = dict[str, Any]
+"""A job's result by column name, as the CSV and the JSON results hold it."""
