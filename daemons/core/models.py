@@ -132,7 +132,7 @@ class StatusRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     status: WorkerStatus
 
 
-class ClaimedJob(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ClaimedJob(Struct, frozen=True, kw_only=True):
     """A job as the worker that claimed it sees it."""
 
     job_id: str

@@ -72,7 +72,10 @@ def _walk(value: Any, wanted: Any, path: tuple[str | int, ...], mistakes: list[M
         return
     container = _container_for(value, wanted)
     if isinstance(container, type) and issubclass(container, msgspec.Struct):
+        before = len(mistakes)
         _walk_object(value, container, path, mistakes)
+        if len(mistakes) == before:  # each key is right in itself, and the object refuses them together
+            mistakes.append(Mistake(path, _refusal(value, wanted)))
     elif container is not None and _has_right_length(value, wanted, path, mistakes):
         (item_type,) = typing.get_args(container)
         for index, item in enumerate(value):
@@ -88,6 +91,15 @@ def _fits(value: Any, wanted: Any) -> bool:
     except msgspec.ValidationError:
         return False
     return True
+
+
+def _refusal(value: Any, wanted: Any) -> str:
+    """What msgspec says against `value`, without the place that it names in a syntax of its own."""
+    try:
+        msgspec.convert(value, wanted)
+    except msgspec.ValidationError as error:
+        return str(error).rpartition(" - at `")[0] or str(error)
+    return "is refused"
 
 
 def _container_for(value: Any, wanted: Any) -> Any:
@@ -148,7 +160,8 @@ def describe(info: inspect.Type) -> str:
     """What a place takes, in words."""
     match info:
         case inspect.Metadata():
-            return describe(info.type)
+            allowed = (info.extra or {}).get("allowed")
+            return allowed if isinstance(allowed, str) else describe(info.type)
         case inspect.IntType():
             return f"a whole number{_range(info)}"
         case inspect.FloatType():

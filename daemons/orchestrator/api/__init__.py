@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""The REST API: one module per subject, wired together in `app`."""

@@ -1,0 +1,306 @@
+"""The REST client of the worker, the command line and the dashboard: one method for each thing that is asked.
+
+It knows addresses, bodies and errors of the API, and nothing of who asks. What a person reads comes back as plain
+documents; what a worker acts on comes back typed.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+import yarl
+
+from daemons.core import errors
+from daemons.core.errors import BenchfleetError, ConfigInvalid, NotAuthenticated, OrchestratorUnavailable, Unavailable
+from daemons.core.models import (
+    BeatAnswer,
+    ClaimedJob,
+    ClaimRequest,
+    GoodbyeRequest,
+    HeartbeatRequest,
+    Registered,
+    RegisterRequest,
+    ReleaseRequest,
+)
+
+Document = dict[str, Any]
+T = TypeVar("T")
+
+CONNECT_TIMEOUT_S: Final = 5.0
+REQUEST_TIMEOUT_S: Final = 30.0
+UPLOAD_TIMEOUT_S: Final = 120.0
+KEEPALIVE_S: Final = 10.0
+"""Below the server's 15 s: a connection that the server is about to close is never used again."""
+
+_BY_STATUS: Final[dict[int, type[BenchfleetError]]] = {
+    401: errors.NotAuthenticated,
+    403: errors.NotAllowed,
+    404: errors.NotFound,
+    409: errors.Conflict,
+    413: errors.TooLarge,
+    415: errors.UnsupportedMediaType,
+    429: errors.OrchestratorUnavailable,
+}
+
+
+def _family(base: type[BenchfleetError]) -> list[type[BenchfleetError]]:
+    return [base, *(kind for child in base.__subclasses__() for kind in _family(child))]
+
+
+_BY_CODE: Final = {re.sub(r"(?<=.)([A-Z])", r"_\1", kind.__name__).lower(): kind for kind in _family(BenchfleetError)}
+
+
+class _ClaimAnswer(msgspec.Struct, frozen=True):
+    job: ClaimedJob
+
+
+class Client:
+    """A connection to one orchestrator, used as ``async with Client(url) as client``.
+
+    `url` is the server's address without ``/api``; `token_file` holds the bearer token, and is read again when the
+    orchestrator refuses it. Every method raises the error of `daemons.core.errors` that the server named, with the
+    server's own sentence, or OrchestratorUnavailable when there is no usable answer.
+    """
+
+    def __init__(self, url: str, token_file: str | Path | None = None) -> None:
+        self._base = _base_address(url)
+        self._token_file = Path(token_file) if token_file is not None else None
+        self._token = _read_token(self._token_file)
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def url(self) -> str:
+        """The server's address, fit to be shown."""
+        return self._base
+
+    async def __aenter__(self) -> Self:
+        timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
+        connector = aiohttp.TCPConnector(keepalive_timeout=KEEPALIVE_S)
+        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    # What a worker says
+
+    async def register(self, request: RegisterRequest) -> Registered:
+        """Make this device known; the same UDID again is the same worker."""
+        return await self._typed(Registered, "POST", "register", request)
+
+    async def claim(self, worker_id: str, request: ClaimRequest, *, wait_s: float = 25.0) -> ClaimedJob | None:
+        """The job that the worker shall do, or None when there was none for `wait_s` seconds."""
+        path = f"workers/{_segment(worker_id)}/claim"
+        body = await self._send("POST", path, request, query={"wait": f"{wait_s:g}"}, patience_s=wait_s)
+        return self._decode(body, _ClaimAnswer).job if body else None
+
+    async def heartbeat(self, worker_id: str, request: HeartbeatRequest) -> BeatAnswer:
+        """A sign of life, and what the orchestrator wants of the worker."""
+        return await self._typed(BeatAnswer, "POST", f"workers/{_segment(worker_id)}/heartbeat", request)
+
+    async def result(self, job_id: str, report: msgspec.Raw | msgspec.Struct) -> Document:
+        """Deliver a report. The same one again is answered like the first."""
+        return await self._typed(Document, "POST", f"jobs/{_segment(job_id)}/result", report, UPLOAD_TIMEOUT_S)
+
+    async def release(self, job_id: str, request: ReleaseRequest) -> Document:
+        """Hand a claimed job back unharmed."""
+        return await self._typed(Document, "POST", f"jobs/{_segment(job_id)}/release", request)
+
+    async def goodbye(self, worker_id: str, request: GoodbyeRequest) -> Document:
+        """Leave in good order."""
+        return await self._typed(Document, "POST", f"workers/{_segment(worker_id)}/goodbye", request)
+
+    # What a person asks
+
+    async def health(self) -> Document:
+        """State of the orchestrator and its database."""
+        return await self._get("health")
+
+    async def reset(self) -> Document:
+        """Clear all workers, campaigns, jobs and results."""
+        return await self._typed(Document, "POST", "reset", {})
+
+    async def workers(self) -> Document:
+        """All workers."""
+        return await self._get("workers")
+
+    async def worker(self, worker_id: str) -> Document:
+        """One worker."""
+        return await self._get(f"workers/{_segment(worker_id)}")
+
+    async def set_status(self, worker_id: str, status: str) -> Document:
+        """Set a worker's status by hand."""
+        return await self._typed(Document, "PUT", f"workers/{_segment(worker_id)}/status", {"status": status})
+
+    async def worker_health(self, worker_id: str) -> Document:
+        """When one worker was last heard."""
+        return await self._get(f"workers/{_segment(worker_id)}/health")
+
+    async def workers_health(self) -> Document:
+        """When each worker was last heard."""
+        return await self._get("health/workers")
+
+    async def reset_worker(self, worker_id: str) -> Document:
+        """Take a faulty worker back into service."""
+        return await self._typed(Document, "PUT", f"workers/{_segment(worker_id)}/reset", {})
+
+    async def submit(self, campaign: Document | msgspec.Struct, *, idempotency_key: str | None = None) -> Document:
+        """Create a campaign. With the same `idempotency_key` again, the first one's answer comes back."""
+        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        body = await self._send("POST", "campaigns", campaign, headers=headers, patience_s=UPLOAD_TIMEOUT_S)
+        return self._decode(body, Document)
+
+    async def campaigns(self) -> Document:
+        """All campaigns."""
+        return await self._get("campaigns")
+
+    async def campaign(self, campaign_id: str) -> Document:
+        """One campaign with the states of its jobs."""
+        return await self._get(f"campaigns/{_segment(campaign_id)}")
+
+    async def results(self, campaign_id: str) -> str:
+        """The campaign's rows so far, as CSV."""
+        return (await self._send("GET", f"campaigns/{_segment(campaign_id)}/results")).decode()
+
+    async def cancel(self, campaign_id: str) -> Document:
+        """Cancel what is pending and running of a campaign."""
+        return await self._typed(Document, "POST", f"campaigns/{_segment(campaign_id)}/cancel", {})
+
+    async def job(self, job_id: str) -> Document:
+        """One job and its result."""
+        return await self._get(f"jobs/{_segment(job_id)}")
+
+    async def queue_status(self) -> Document:
+        """How much is waiting, by worker and by unit."""
+        return await self._get("queue/status")
+
+    async def results_files(self) -> Document:
+        """The CSV files that have been written."""
+        return await self._get("results/files")
+
+    async def download(self, filename: str) -> bytes:
+        """One CSV file."""
+        return await self._send("GET", f"results/download/{_segment(filename)}", patience_s=UPLOAD_TIMEOUT_S)
+
+    async def monitoring_stats(self) -> Document:
+        """What the periodic duties have done."""
+        return await self._get("monitoring/stats")
+
+    # How it is asked
+
+    async def _get(self, path: str) -> Document:
+        return await self._typed(Document, "GET", path)
+
+    async def _typed(self, wanted: type[T], method: str, path: str, body: object = None, patience_s: float = 0.0) -> T:
+        return self._decode(await self._send(method, path, body, patience_s=patience_s), wanted)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        query: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+        patience_s: float = 0.0,
+    ) -> bytes:
+        """The body of a 2xx answer; `patience_s` is added to the usual time limit."""
+        if self._session is None:
+            raise RuntimeError("a Client is used inside `async with`")
+        address = yarl.URL(f"{self._base}/api/{path}", encoded=True).with_query(query)
+        timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S + patience_s, sock_connect=CONNECT_TIMEOUT_S)
+        data, sent = None if body is None else msgspec.json.encode(body), self._headers(body) | (headers or {})
+        try:
+            async with self._session.request(
+                method, address, data=data, headers=sent, timeout=timeout, allow_redirects=False
+            ) as answer:
+                content = await answer.read()
+        except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+            raise OrchestratorUnavailable(_no_answer(self._base, error)) from error
+        if answer.ok and answer.status < 300:
+            return content
+        raise self._refusal(answer, content)
+
+    def _headers(self, body: object) -> dict[str, str]:
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        return headers | ({"Content-Type": "application/json"} if body is not None else {})
+
+    def _refusal(self, answer: aiohttp.ClientResponse, content: bytes) -> BenchfleetError:
+        problem = _problem(content)
+        if problem is None:  # a proxy, or some other server: it can't be believed about jobs and workers
+            return OrchestratorUnavailable(
+                f"{self._base} answers HTTP {answer.status}, and not as a benchfleet orchestrator does; check the URL"
+            )
+        kind = _kind_of(answer.status, problem.get("code"))
+        error = kind(str(problem.get("error") or problem.get("detail") or f"HTTP {answer.status}"))
+        if isinstance(error, NotAuthenticated):
+            self._token = _read_token(self._token_file)  # it may have been replaced since it was read
+        if isinstance(error, Unavailable) and (answer.headers.get("Retry-After") or "").isdigit():
+            error.retry_after_s = int(answer.headers["Retry-After"])
+        return error
+
+    def _decode(self, body: bytes, wanted: type[T]) -> T:
+        try:
+            return msgspec.json.decode(body, type=wanted)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise OrchestratorUnavailable(
+                f"{self._base} answers, but not as this version's orchestrator does ({error}); check the URL"
+            ) from error
+
+
+def _base_address(url: str) -> str:
+    """The server's address without a trailing slash or ``/api``, or ConfigInvalid."""
+    try:
+        parsed = yarl.URL(url)
+    except ValueError as error:
+        raise ConfigInvalid("the orchestrator's address is no URL; it must look like http://HOST:PORT") from error
+    if parsed.user or parsed.password:
+        raise ConfigInvalid("the orchestrator's address must not hold a user name or password; use a token file")
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ConfigInvalid(f"the orchestrator's address must look like http://HOST:PORT, and is {url!r}")
+    return str(parsed.with_query(None).with_fragment(None)).rstrip("/").removesuffix("/api")
+
+
+def _read_token(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigInvalid(f"the token file {path} can't be read: {error}") from error
+    if not token or not token.isprintable():
+        raise ConfigInvalid(f"the token file {path} must hold one line, the token, and doesn't")
+    return token
+
+
+def _segment(identifier: str) -> str:
+    """An identifier as one segment of a path, whatever it holds; ``..`` leads nowhere."""
+    quoted = quote(identifier, safe="")
+    return quoted.replace(".", "%2E") if identifier in (".", "..") else quoted
+
+
+def _problem(content: bytes) -> Document | None:
+    try:
+        return msgspec.json.decode(content, type=Document)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _kind_of(status: int, code: object) -> type[BenchfleetError]:
+    if isinstance(code, str) and code in _BY_CODE:
+        return _BY_CODE[code]
+    return _BY_STATUS.get(status, OrchestratorUnavailable if status >= 500 else errors.InvalidInput)
+
+
+def _no_answer(base: str, error: BaseException) -> str:
+    """Why there was no answer, and what to do about it."""
+    cause = "it took too long to answer" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
+    return f"no answer from the orchestrator at {base} ({cause}); is it running there, and can this machine reach it?"

@@ -1,0 +1,154 @@
+"""Campaigns: submitted, listed, cancelled, and their results."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from aiohttp import web
+from msgspec import structs
+
+from daemons.core.errors import InvalidInput, NotFound
+from daemons.core.lifecycle import CampaignStatus
+from daemons.core.models import CampaignRequest, JobSpec
+from daemons.core.urls import check_model_url
+from daemons.orchestrator.api.bodies import json_response, query_number, read_json
+from daemons.orchestrator.api.context import DUTIES, STORE, WRITER
+from daemons.orchestrator.outputs import find_results_file
+from daemons.store import Store
+from daemons.store.campaigns import Submitted
+from daemons.store.keys import job_id_at
+
+MAX_LISTED: Final = 1000
+MAX_KEY_LENGTH: Final = 200
+
+_WHY_UNSERVED: Final = {
+    "no_device": "no live device offers {unit}; jobs for it wait until one does",
+    "worker_away": "worker {worker} is away; its jobs wait for it",
+    "worker_lacks_unit": "worker {worker} doesn't offer {unit}; it will report its jobs as failed",
+}
+
+
+async def submit(request: web.Request) -> web.Response:
+    """`POST /api/campaigns`: accepted whole and durably before this answers, or not at all."""
+    key = _idempotency_key(request)
+    wanted = await read_json(request, CampaignRequest)
+    check_model_url(wanted.model_url)
+    store = request.app[STORE]
+    jobs = await _with_units(wanted.jobs, store)
+    submitted = await store.campaigns.submit(structs.replace(wanted, jobs=jobs), key)
+    return json_response(
+        _answer(submitted, jobs), HTTPStatus.CREATED, Location=f"/api/campaigns/{submitted.campaign_id}"
+    )
+
+
+def _idempotency_key(request: web.Request) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not (0 < len(key) <= MAX_KEY_LENGTH and key.isprintable()):
+        raise InvalidInput(f"Idempotency-Key: must be 1 to {MAX_KEY_LENGTH} printable characters")
+    return key
+
+
+async def _with_units(jobs: list[JobSpec], store: Store) -> list[JobSpec]:
+    """The jobs, each with a known compute unit: the one that it names, or the first of the worker that it names."""
+    known = await store.fleet.known_units()
+    first_units: dict[str, str] = {}
+    complete: list[JobSpec] = []
+    for index, job in enumerate(jobs):
+        if job.compute_unit is None:
+            unit = await _first_unit(job, index, store, first_units)
+            complete.append(structs.replace(job, compute_unit=unit))
+        elif job.compute_unit in known:
+            complete.append(job)
+        else:
+            raise InvalidInput(
+                f"jobs[{index}].compute_unit: must be one of {', '.join(sorted(known))}, "
+                f"and is {job.compute_unit[:60]!r}",
+                field=f"jobs[{index}].compute_unit",
+            )
+    return complete
+
+
+async def _first_unit(job: JobSpec, index: int, store: Store, first_units: dict[str, str]) -> str:
+    if job.worker_id is None:
+        raise InvalidInput(
+            f"jobs[{index}].compute_unit: is missing; a job names a compute unit, a worker_id or both",
+            field=f"jobs[{index}].compute_unit",
+        )
+    if job.worker_id not in first_units:
+        try:
+            worker = await store.fleet.get(job.worker_id)
+        except NotFound as error:
+            raise InvalidInput(f"jobs[{index}].worker_id: {error}", field=f"jobs[{index}].worker_id") from error
+        if not worker["capabilities"]:
+            raise InvalidInput(
+                f"jobs[{index}].worker_id: {job.worker_id} offers no compute unit; name one in compute_unit",
+                field=f"jobs[{index}].worker_id",
+            )
+        first_units[job.worker_id] = worker["capabilities"][0]
+    return first_units[job.worker_id]
+
+
+def _answer(submitted: Submitted, jobs: list[JobSpec]) -> dict[str, Any]:
+    warnings = {
+        _WHY_UNSERVED[problem].format(unit=spec.compute_unit, worker=spec.worker_id)
+        for spec, problem in submitted.unserved
+    }
+    return {
+        "campaign_id": submitted.campaign_id,
+        "total_jobs": len(jobs),
+        "status": CampaignStatus.RUNNING,
+        "jobs": [
+            {
+                "job_id": job_id_at(submitted.campaign_id, place),
+                "compute_unit": job.compute_unit,
+                "status": "pending",
+            }
+            for place, job in enumerate(jobs)
+        ],
+        "warnings": sorted(warnings),
+    }
+
+
+async def list_campaigns(request: web.Request) -> web.Response:
+    """`GET /api/campaigns`: the newest first; `next_cursor` leads on when there are more."""
+    limit = int(query_number(request, "limit", default=MAX_LISTED, least=1, most=MAX_LISTED))
+    cursor = query_number(request, "cursor", default=0, least=0, most=2**53)
+    campaigns = await request.app[STORE].campaigns.newest(limit=limit, before=int(cursor) or None)
+    listing: dict[str, Any] = {"count": len(campaigns), "campaigns": campaigns}
+    if len(campaigns) == limit:
+        listing["next_cursor"] = campaigns[-1]["campaign_id"].removeprefix("campaign-")
+    return json_response(listing)
+
+
+async def show(request: web.Request) -> web.Response:
+    """`GET /api/campaigns/{campaign_id}`."""
+    return json_response(await request.app[STORE].campaigns.get(request.match_info["campaign_id"]))
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """`POST /api/campaigns/{campaign_id}/cancel`."""
+    campaign_id = request.match_info["campaign_id"]
+    outcome = await request.app[STORE].campaigns.cancel(campaign_id)
+    request.app[DUTIES].poke()
+    message = f"{outcome['cancelled']} waiting jobs cancelled; {outcome['stopping']} running ones are told to stop"
+    return json_response({"campaign_id": campaign_id, **outcome, "message": message})
+
+
+async def results(request: web.Request) -> web.Response:
+    """`GET /api/campaigns/{campaign_id}/results`: the rows so far; the file, if the campaign has left the store."""
+    campaign_id = request.match_info["campaign_id"]
+    writer = request.app[WRITER]
+    try:
+        text = await writer.csv(campaign_id)
+    except NotFound:
+        path = find_results_file(writer.outputs, campaign_id)
+        if path is None:
+            raise
+        text = path.read_bytes().decode()
+    return web.Response(
+        text=text,
+        content_type="text/csv",
+        charset="utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{campaign_id}_results.csv"'},
+    )

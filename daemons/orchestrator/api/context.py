@@ -1,0 +1,19 @@
+"""What handlers reach for, under typed keys of the application."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from daemons.core.settings import OrchestratorSettings
+from daemons.orchestrator.dispatch import Dispatcher
+from daemons.orchestrator.duties import DutyRounds
+from daemons.orchestrator.reaper import Reaper
+from daemons.orchestrator.writer import Writer
+from daemons.store import Store
+
+SETTINGS = web.AppKey("settings", OrchestratorSettings)
+STORE = web.AppKey("store", Store)
+DISPATCHER = web.AppKey("dispatcher", Dispatcher)
+REAPER = web.AppKey("reaper", Reaper)
+WRITER = web.AppKey("writer", Writer)
+DUTIES = web.AppKey("duties", DutyRounds)

@@ -1,0 +1,40 @@
+"""Jobs: shown, reported, handed back, cancelled."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from daemons.core.models import ReleaseRequest
+from daemons.core.results import JobReport
+from daemons.core.views import result_view
+from daemons.orchestrator.api.bodies import json_response, read_json
+from daemons.orchestrator.api.context import DUTIES, STORE
+
+
+async def show(request: web.Request) -> web.Response:
+    """`GET /api/jobs/{job_id}`: the job with its history, and its result once it has ended."""
+    job, row = await request.app[STORE].campaigns.job(request.match_info["job_id"])
+    return json_response({"job": job, "result": result_view(row) if row else None})
+
+
+async def report(request: web.Request) -> web.Response:
+    """`POST /api/jobs/{job_id}/result`: taken once, from the newest attempt."""
+    job_id = request.match_info["job_id"]
+    outcome = await request.app[STORE].queue.finish(job_id, await read_json(request, JobReport))
+    request.app[DUTIES].poke()
+    return json_response({"job_id": job_id, **outcome})
+
+
+async def release(request: web.Request) -> web.Response:
+    """`POST /api/jobs/{job_id}/release`: the worker hands the job back unharmed."""
+    job_id = request.match_info["job_id"]
+    status = await request.app[STORE].queue.release(job_id, await read_json(request, ReleaseRequest))
+    return json_response({"job_id": job_id, "status": status})
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """`POST /api/jobs/{job_id}/cancel`."""
+    job_id = request.match_info["job_id"]
+    outcome = await request.app[STORE].campaigns.cancel_job(job_id)
+    request.app[DUTIES].poke()
+    return json_response({"job_id": job_id, **outcome})

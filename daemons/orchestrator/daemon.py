@@ -1,0 +1,189 @@
+"""The orchestrator daemon: everything wired together in one place, started and stopped in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+
+from daemons.core.errors import AlreadyRunning, ConfigInvalid
+from daemons.core.settings import EMBEDDED, HttpSettings, OrchestratorSettings
+from daemons.orchestrator.api import context
+from daemons.orchestrator.api.app import make_app
+from daemons.orchestrator.api.guard import Guard, check_exposure, read_tokens
+from daemons.orchestrator.dispatch import Dispatcher
+from daemons.orchestrator.duties import DutyRounds
+from daemons.orchestrator.reaper import Reaper
+from daemons.orchestrator.writer import Writer
+from daemons.runtime.folders import state_folder
+from daemons.runtime.locks import FileLock
+from daemons.runtime.notify import Notifier
+from daemons.runtime.supervise import Service, supervise
+from daemons.runtime.tether import tethered
+from daemons.store import Store, open_store
+from daemons.store.embedded import EmbeddedServer
+
+log = structlog.get_logger(__name__)
+
+DRAIN_TIMEOUT_S: Final = 10.0
+KEEPALIVE_TIMEOUT_S: Final = 15.0
+SHUTDOWN_TIMEOUT_S: Final = 3.0
+"""How long requests under way may take once the server is told to stop."""
+
+AIRPLAY_PORT: Final = 5000
+
+
+class Parts:
+    """What serves the API and the duties, made once from the settings and the store."""
+
+    def __init__(self, settings: OrchestratorSettings, store: Store, outputs: Path) -> None:
+        self.settings = settings
+        self.store = store
+        self.dispatcher = Dispatcher(store)
+        self.reaper = Reaper(store, settings.fleet)
+        self.writer = Writer(store, outputs)
+        self.duties = DutyRounds(store, self.reaper, self.writer, settings.fleet.duty_interval_s)
+
+    def application(self, guard: Guard) -> web.Application:
+        """The API, with all that its handlers reach for."""
+        app = make_app(guard)
+        app[context.SETTINGS] = self.settings
+        app[context.STORE] = self.store
+        app[context.DISPATCHER] = self.dispatcher
+        app[context.REAPER] = self.reaper
+        app[context.WRITER] = self.writer
+        app[context.DUTIES] = self.duties
+        return app
+
+
+async def run(
+    settings: OrchestratorSettings,
+    *,
+    on_ready: Callable[[str], None] | None = None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Serve until `stop` is set or a signal asks for it. `on_ready` is told the server's address, port included.
+
+    Raises ConfigInvalid for settings that can't be used, AlreadyRunning if the port or the data folder is taken, and
+    StoreUnavailable never: an orchestrator without Redis serves, and says so in `/api/health`.
+    """
+    stop = stop or asyncio.Event()
+    tokens = read_tokens(settings.http)
+    check_exposure(settings.http, tokens)
+    data, outputs = _make_folders(settings)
+    notifier = Notifier.from_environ()
+    async with AsyncExitStack() as resources:
+        embedded = await resources.enter_async_context(_embedded_server(settings, data))
+        url = embedded.url if embedded else settings.redis.url
+        store = await resources.enter_async_context(open_store(url, settings.redis.prefix))
+        parts = Parts(settings, store, outputs)
+        app = parts.application(Guard(settings.http, tokens))
+        address = await resources.enter_async_context(_serving(app, settings.http, parts.dispatcher))
+        log.info("orchestrator serving", url=address, outputs=str(outputs))
+        notifier.ready(f"serving {address}")
+        if on_ready:
+            on_ready(address)
+        await supervise(_services(parts, embedded), stop, drain_timeout_s=DRAIN_TIMEOUT_S, notifier=notifier)
+        log.info("orchestrator stopping")
+
+
+def _services(parts: Parts, embedded: EmbeddedServer | None) -> dict[str, Service]:
+    services: dict[str, Service] = {
+        "duties": lambda stop: _until(stop, parts.duties.run()),
+        "wake-ups": lambda stop: _until(stop, parts.dispatcher.listen()),
+    }
+    if embedded:
+        services["embedded server"] = lambda stop: _until(stop, embedded.keep_alive())
+    return services
+
+
+async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Do `work` until `stop` is set; an error in it travels out."""
+    working = asyncio.create_task(work)
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        working.cancel()
+        await asyncio.wait((working, stopping))
+    if not working.cancelled():
+        working.result()
+
+
+def _make_folders(settings: OrchestratorSettings) -> tuple[Path, Path]:
+    """The folders of data and of results, there and ready."""
+    data = state_folder("orchestrator", settings.storage.data_dir)
+    outputs = Path(settings.storage.outputs_dir or data / "outputs").expanduser().absolute()
+    for folder in (data, outputs):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigInvalid(
+                f"storage: the folder {folder} can't be made ({error.strerror}); set storage.data_dir and "
+                "storage.outputs_dir to folders that this user may write"
+            ) from error
+    return data, outputs
+
+
+@asynccontextmanager
+async def _embedded_server(settings: OrchestratorSettings, data: Path) -> AsyncIterator[EmbeddedServer | None]:
+    """The embedded server, if the settings want it; one owner a data folder."""
+    if settings.redis.url != EMBEDDED:
+        yield None
+        return
+    folder = data / "valkey"
+    with FileLock(folder / "owner.lock").held_now():
+        server = EmbeddedServer(folder, tethered)
+        await server.start()
+        try:
+            yield server
+        finally:
+            await server.stop()
+
+
+@asynccontextmanager
+async def _serving(app: web.Application, http: HttpSettings, dispatcher: Dispatcher) -> AsyncIterator[str]:
+    """The application, served; the address that it is served at."""
+    runner = web.AppRunner(
+        app, access_log=None, keepalive_timeout=KEEPALIVE_TIMEOUT_S, shutdown_timeout=SHUTDOWN_TIMEOUT_S
+    )
+    await runner.setup()
+    try:
+        await _listen(runner, http)
+        yield _address(runner, http.host)
+    finally:
+        dispatcher.close()
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, http: HttpSettings) -> None:
+    try:
+        await web.TCPSite(runner, http.host, http.port).start()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise AlreadyRunning(_port_taken(http, sys.platform)) from error
+        raise ConfigInvalid(
+            f"http.host: can't listen on {http.host} port {http.port} ({error.strerror}); "
+            "set http.host to an address of this machine, and http.port to one that this user may use"
+        ) from error
+
+
+def _port_taken(http: HttpSettings, platform: str) -> str:
+    hint = ""
+    if platform == "darwin" and http.port == AIRPLAY_PORT:
+        hint = " (on a Mac, AirPlay Receiver holds it: System Settings, General, AirDrop & Handoff)"
+    choice = "end what holds it, or choose another with http.port or --port"
+    return f"port {http.port} of {http.host} is in use{hint}; {choice}"
+
+
+def _address(runner: web.AppRunner, host: str) -> str:
+    port = runner.addresses[0][1]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

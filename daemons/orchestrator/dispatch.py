@@ -1,0 +1,152 @@
+"""Claims that wait for work, woken one at a time when some arrives.
+
+A waiting claim first listens, then tries, then waits: nothing can arrive unheard in between. Messages may still be
+lost on their way from Redis, so each claim tries again every few seconds regardless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+import structlog
+
+from daemons.core.errors import StoreUnavailable
+from daemons.core.models import ClaimedJob, ClaimRequest
+from daemons.store import Store
+
+log = structlog.get_logger(__name__)
+
+RETRY_S: Final = 5.0
+"""How often a waiting claim tries regardless. Each try is a sign of life of its worker, too."""
+
+RECONNECT_S: Final = 1.0
+
+
+class Ticket:
+    """One waiting claim: the queues that it listens to, and the one that it was woken for."""
+
+    def __init__(self) -> None:
+        self.queues: tuple[str, ...] = ()
+        self.woken_for: str | None = None
+        self._bell = asyncio.Event()
+
+    def ring(self, queue: str) -> None:
+        """Wake the claim."""
+        self.woken_for = queue
+        self._bell.set()
+
+    async def wait(self, timeout_s: float) -> None:
+        """Return when rung, or after `timeout_s`."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._bell.wait()
+        except TimeoutError:
+            return
+        self._bell.clear()
+
+    def spend(self) -> None:
+        """The wake-up has served: whoever tried found the queue empty."""
+        self.woken_for = None
+
+
+class Doorbell:
+    """Who waits for which queue, in the order of coming."""
+
+    def __init__(self) -> None:
+        self._waiting: defaultdict[str, dict[Ticket, None]] = defaultdict(dict)
+
+    @contextmanager
+    def waiting(self) -> Iterator[Ticket]:
+        """A ticket for the time of the block. A wake-up that it leaves unspent is passed on."""
+        ticket = Ticket()
+        try:
+            yield ticket
+        finally:
+            self.listen(ticket, ())
+            if ticket.woken_for is not None:
+                self.ring({ticket.woken_for: 1})
+
+    def listen(self, ticket: Ticket, queues: tuple[str, ...]) -> None:
+        """Let the ticket wait for these queues and no others."""
+        for queue in ticket.queues:
+            self._waiting[queue].pop(ticket, None)
+            if not self._waiting[queue]:
+                del self._waiting[queue]
+        ticket.queues = queues
+        for queue in queues:
+            self._waiting[queue][ticket] = None
+
+    def ring(self, counts: Mapping[str, int]) -> None:
+        """Wake as many waiting claims of each queue as there are new jobs in it, the longest waiting first."""
+        for queue, count in counts.items():
+            sleeping = (ticket for ticket in self._waiting.get(queue, ()) if ticket.woken_for is None)
+            for ticket in [ticket for ticket, _ in zip(sleeping, range(count), strict=False)]:
+                ticket.ring(queue)
+
+    def __len__(self) -> int:
+        return len(self._sleeping())
+
+    def ring_all(self) -> None:
+        """Wake everybody."""
+        for ticket in self._sleeping():
+            ticket.ring(ticket.queues[0])
+
+    def _sleeping(self) -> set[Ticket]:
+        return {ticket for tickets in self._waiting.values() for ticket in tickets}
+
+
+class Dispatcher:
+    """Answers claims with jobs, at once or as soon as there is one."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.doorbell = Doorbell()
+        self._is_closing = False
+
+    def close(self) -> None:
+        """Answer every waiting claim with nothing: the server is about to end."""
+        self._is_closing = True
+        self.doorbell.ring_all()
+
+    async def claim(
+        self, worker_id: str, request: ClaimRequest, wait_s: float, is_gone: Callable[[], bool]
+    ) -> ClaimedJob | None:
+        """The worker's next job, or None if none came within `wait_s` or the caller `is_gone`."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + wait_s
+        with self.doorbell.waiting() as ticket:
+            while not (is_gone() or self._is_closing):
+                claimed = await self._store.queue.claim(worker_id, request)
+                if claimed.job is not None:
+                    return claimed.job
+                if claimed.is_ready:
+                    ticket.spend()
+                queues = claimed.queues if claimed.is_ready else ()
+                if ticket.queues != queues:
+                    self.doorbell.listen(ticket, queues)
+                    if claimed.is_ready:
+                        continue
+                if clock() >= deadline:
+                    return None
+                await ticket.wait(min(RETRY_S, deadline - clock()))
+        return None
+
+    async def listen(self) -> None:
+        """Ring for what Redis announces, and subscribe again whenever the connection breaks; until cancelled."""
+        is_away = False
+        while True:
+            try:
+                async for counts in self._store.broadcast.wakes():
+                    if is_away:
+                        log.info("wake-ups are heard again")
+                        is_away = False
+                    self.doorbell.ring(counts)
+            except StoreUnavailable as error:
+                if not is_away:
+                    log.warning("wake-ups are not heard", error=str(error))
+                    is_away = True
+                await asyncio.sleep(RECONNECT_S)

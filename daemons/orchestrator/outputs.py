@@ -1,0 +1,46 @@
+"""The folder of CSV files: what is in it, and which file a name means. A name from outside never becomes a path."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from daemons.core.errors import NotFound
+
+_RESULTS_FILE: Final = re.compile(r"campaign-\d{1,20}_\d{8}_\d{6}_results\.csv")
+
+
+def _results_files(outputs: Path) -> list[Path]:
+    if not outputs.is_dir():
+        return []
+    return [path for path in outputs.iterdir() if _RESULTS_FILE.fullmatch(path.name) and path.is_file()]
+
+
+def list_results_files(outputs: Path) -> list[dict[str, Any]]:
+    """Every results file, the newest first: ``{filename, size_mb, modified}``."""
+    found = [(path.name, path.stat()) for path in _results_files(outputs)]
+    found.sort(key=lambda item: (item[1].st_mtime, item[0]), reverse=True)
+    return [
+        {
+            "filename": name,
+            "size_mb": round(stat.st_size / 2**20, 4),
+            "modified": datetime.fromtimestamp(stat.st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        for name, stat in found
+    ]
+
+
+def results_file(outputs: Path, filename: str) -> Path:
+    """The results file of this name, or NotFound."""
+    path = outputs / filename
+    if not _RESULTS_FILE.fullmatch(filename) or path.is_symlink() or not path.is_file():
+        raise NotFound(f"there is no results file {filename[:120]!r}; GET /api/results/files lists them")
+    return path
+
+
+def find_results_file(outputs: Path, campaign_id: str) -> Path | None:
+    """The newest results file of a campaign, if there is one."""
+    named = [path for path in _results_files(outputs) if path.name.startswith(f"{campaign_id}_")]
+    return max(named, key=lambda path: path.name, default=None)

@@ -1,0 +1,82 @@
+"""Writes each ended campaign's CSV: a projection of what the store holds, made again at will with the same outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from daemons.core.errors import NotFound
+from daemons.core.lifecycle import CampaignStatus
+from daemons.core.results import csv_filename, to_csv
+from daemons.runtime.files import write_atomically
+from daemons.store import Store
+from daemons.store.keys import campaign_of
+
+log = structlog.get_logger(__name__)
+
+
+class WriterCounts(msgspec.Struct):
+    """What the writer of this process has done since it started, and what keeps it from its work now."""
+
+    files_written: int = 0
+    last_error: str | None = None
+
+
+class Writer:
+    """Takes what waits in the outbox, writes the files of the campaigns that ended with it, then acknowledges."""
+
+    def __init__(self, store: Store, outputs: Path) -> None:
+        self._store = store
+        self.outputs = outputs
+        self.counts = WriterCounts()
+        self._one_at_a_time = asyncio.Lock()
+
+    async def flush(self) -> None:
+        """Write all that waits. What can't be written stays waiting, and is said in `counts.last_error`."""
+        async with self._one_at_a_time:
+            while waiting := await self._store.outbox.waiting():
+                if not await self._settle(waiting):
+                    return
+
+    async def csv(self, campaign_id: str) -> str:
+        """The campaign's CSV as far as its jobs have ended; or NotFound."""
+        return to_csv([row async for row in self._store.campaigns.rows(campaign_id)])
+
+    async def _settle(self, waiting: dict[str, str]) -> bool:
+        """Whether all that waited is on disk, or belongs to a campaign that goes on or is gone."""
+        entries = defaultdict(list)
+        for entry, job_id in waiting.items():
+            entries[campaign_of(job_id)].append(entry)
+        is_done = True
+        for campaign_id, settled in entries.items():
+            if await self._write_if_ended(campaign_id):
+                await self._store.outbox.acknowledge(settled)
+            else:
+                is_done = False
+        return is_done
+
+    async def _write_if_ended(self, campaign_id: str) -> bool:
+        try:
+            campaign = await self._store.campaigns.get(campaign_id)
+            if CampaignStatus(campaign["status"]).is_final:
+                await self._write(campaign_id, campaign["ended_at"])
+        except NotFound:
+            log.info("campaign gone before its results were written", campaign=campaign_id)
+        except OSError as error:
+            if str(error) != self.counts.last_error:
+                log.error("results could not be written", campaign=campaign_id, error=str(error))  # noqa: TRY400
+            self.counts.last_error = str(error)
+            return False
+        self.counts.last_error = None
+        return True
+
+    async def _write(self, campaign_id: str, ended_at: str) -> None:
+        path = self.outputs / csv_filename(campaign_id, ended_at)
+        content = (await self.csv(campaign_id)).encode()
+        await asyncio.to_thread(write_atomically, path, content)
+        self.counts.files_written += 1
+        log.info("results written", campaign=campaign_id, file=str(path))

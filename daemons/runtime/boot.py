@@ -1,0 +1,90 @@
+"""How a program ends: the one place that turns errors into exit statuses and sentences on stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import traceback
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import structlog
+
+from daemons.core.errors import (
+    BenchfleetError,
+    ConfigInvalid,
+    InvalidInput,
+    Unavailable,
+    WorkerReplaced,
+)
+from daemons.runtime.logs import escape
+
+log = structlog.get_logger(__name__)
+
+DONE: Final = 0
+FAILED: Final = 1
+"""The work failed, or there is a bug: a service manager starts the program again."""
+USED_WRONGLY: Final = 2
+UNREACHABLE: Final = 3
+MUST_NOT_RESTART: Final = 78
+"""EX_CONFIG of sysexits.h: starting the program again would end the same way. The service units name it too."""
+INTERRUPTED: Final = 130
+"""128 + SIGINT, as shells say it."""
+
+_STATUSES: Final[dict[type[BaseException], int]] = {
+    BenchfleetError: FAILED,
+    InvalidInput: USED_WRONGLY,
+    Unavailable: UNREACHABLE,
+    ConfigInvalid: MUST_NOT_RESTART,
+    WorkerReplaced: MUST_NOT_RESTART,
+    KeyboardInterrupt: INTERRUPTED,
+}
+
+
+def run(main: Callable[[], Coroutine[Any, Any, int | None]]) -> int:
+    """The exit status of the asyncio program `main`; None from it means that all went well."""
+    return call(lambda: asyncio.run(main()))
+
+
+def call(main: Callable[[], int | None]) -> int:
+    """The exit status of `main`: what it returns, or what its error means, which is told on stderr.
+
+    A BenchfleetError is told as a sentence, a bug with its traceback. SystemExit passes.
+    """
+    try:
+        return main() or DONE
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (the outermost edge of the program)
+        cause = innermost(error)
+        _tell(cause)
+        return exit_status(cause)
+
+
+def exit_status(error: BaseException) -> int:
+    """What `error` means to whoever started the program."""
+    return next((_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES), FAILED)
+
+
+def innermost(error: BaseException) -> BaseException:
+    """The error inside the groups that task groups wrap around a single one."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def _tell(error: BaseException) -> None:
+    match error:
+        case KeyboardInterrupt():
+            return
+        case ConfigInvalid(mistakes=lines) | InvalidInput(mistakes=lines):
+            _say(*lines)
+        case BenchfleetError():
+            _say(str(error))
+        case _ if structlog.is_configured():
+            log.critical("program failed", exc_info=error)
+        case _:
+            traceback.print_exception(error)
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        print(f"benchfleet: {escape(line)}", file=sys.stderr)  # noqa: T201 (a sentence for people, not a log)

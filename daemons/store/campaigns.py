@@ -1,0 +1,152 @@
+"""Campaigns, their jobs and their results."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from daemons.core.errors import NotFound
+from daemons.core.models import CampaignRequest, JobSpec, Row
+from daemons.core.views import campaign_view, history_view, job_view, result_row
+from daemons.store.keys import campaign_of, check_campaign_id, check_job_id, job_id_at
+from daemons.store.lua import Scripts, translated_errors
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from redis.asyncio import Redis
+
+REMEMBER_KEYS_S: Final = 7 * 24 * 3600
+"""How long an `Idempotency-Key` is known."""
+
+ROWS_PER_TRIP: Final = 500
+
+
+class Submitted(msgspec.Struct, frozen=True, kw_only=True):
+    """An accepted campaign. `unserved` pairs a spec that nobody could take now with the reason's code."""
+
+    campaign_id: str
+    replayed: bool
+    unserved: list[tuple[JobSpec, str]]
+
+
+def _share_specs(jobs: list[JobSpec]) -> tuple[list[JobSpec], list[int]]:
+    """The different specs among `jobs`, and each job's index into them."""
+    indexes: dict[JobSpec, int] = {}
+    places = [indexes.setdefault(job, len(indexes)) for job in jobs]
+    return list(indexes), places
+
+
+class Campaigns:
+    """What is known of campaigns. Every method raises StoreUnavailable when the server doesn't answer."""
+
+    def __init__(self, redis: Redis, patient: Redis, scripts: Scripts, prefix: str) -> None:
+        self._redis = redis
+        self._patient = patient
+        self._scripts = scripts
+        self._prefix = prefix
+
+    async def submit(self, request: CampaignRequest, idempotency_key: str | None = None) -> Submitted:
+        """Accept a campaign whole, in one step. The same key and request again name the same campaign.
+
+        Raises InvalidInput for an unknown `worker_id`, Conflict for a key that was used for another request.
+        """
+        specs, places = _share_specs(request.jobs)
+        answer = await self._scripts.run(
+            "submit",
+            client=self._patient,
+            model_url=request.model_url,
+            specs=[msgspec.json.encode(spec).decode() for spec in specs],
+            jobs=places,
+            idempotency_key=idempotency_key,
+            digest=hashlib.sha256(msgspec.json.encode(request)).hexdigest(),
+            remember_s=REMEMBER_KEYS_S,
+        )
+        unserved = [(specs[item["spec"]], item["problem"]) for item in answer.get("unserved") or []]
+        return Submitted(campaign_id=answer["campaign_id"], replayed=answer["replayed"], unserved=unserved)
+
+    async def get(self, campaign_id: str) -> dict[str, Any]:
+        """One campaign's view, or NotFound."""
+        return campaign_view(await self._state(campaign_id))
+
+    async def newest(self, *, limit: int, before: int | None = None) -> list[dict[str, Any]]:
+        """The newest campaigns first, at most `limit`; `before` is the number in the last identifier seen."""
+        highest = f"({before}" if before is not None else "+inf"
+        with translated_errors():
+            identifiers = await self._redis.zrange(
+                f"{self._prefix}campaigns", highest, "-inf", desc=True, byscore=True, offset=0, num=limit
+            )
+            pipeline = self._redis.pipeline(transaction=False)
+            for identifier in identifiers:
+                pipeline.hgetall(self._campaign_key(str(identifier)))
+            states = await pipeline.execute()
+        return [campaign_view(state) for state in states if state]
+
+    async def cancel(self, campaign_id: str) -> dict[str, Any]:
+        """Cancel what has not ended: ``{status, cancelled, stopping}``, or NotFound."""
+        return await self._scripts.run(
+            "cancel_campaign", client=self._patient, campaign_id=check_campaign_id(campaign_id)
+        )
+
+    async def cancel_job(self, job_id: str) -> dict[str, Any]:
+        """Cancel one job, at once or as soon as its worker hears of it: ``{status, stopping}``, or NotFound."""
+        return await self._scripts.run("cancel_job", job_id=check_job_id(job_id))
+
+    async def job(self, job_id: str) -> tuple[dict[str, Any], Row | None]:
+        """A job's view with its history, and its result row if it has ended; or NotFound."""
+        campaign_id = campaign_of(job_id)
+        key = f"{self._prefix}job:{job_id}"
+        with translated_errors():
+            pipeline = self._redis.pipeline(transaction=True)
+            pipeline.hgetall(key)
+            pipeline.hgetall(self._campaign_key(campaign_id))
+            pipeline.hgetall(f"{self._campaign_key(campaign_id)}:specs")
+            pipeline.lrange(f"{key}:history", 0, -1)
+            pipeline.get(f"{key}:samples")
+            state, campaign, specs, history, samples = await pipeline.execute()
+        if not state:
+            raise NotFound(f"there is no job {job_id}; GET /api/campaigns/{campaign_id} tells of its campaign")
+        spec = msgspec.json.decode(specs[state["spec"]], type=JobSpec)
+        view = job_view(job_id, campaign_id, state, spec)
+        view["history"] = [history_view(msgspec.json.decode(entry)) for entry in history]
+        row = result_row(job_id, state, spec, campaign)
+        if row is not None and samples:
+            row["Samples"] = msgspec.json.decode(samples)
+        return view, row
+
+    async def rows(self, campaign_id: str) -> AsyncIterator[Row]:
+        """The rows of the jobs that have ended, in the order of the jobs; or NotFound."""
+        campaign = await self._state(campaign_id)
+        specs = await self._specs(campaign_id)
+        total = int(campaign["total"])
+        for start in range(0, total, ROWS_PER_TRIP):
+            identifiers = [job_id_at(campaign_id, place) for place in range(start, min(start + ROWS_PER_TRIP, total))]
+            for job_id, state in zip(identifiers, await self._job_states(identifiers), strict=True):
+                row = result_row(job_id, state, specs[state["spec"]], campaign) if state else None
+                if row is not None:
+                    yield row
+
+    async def _state(self, campaign_id: str) -> dict[str, str]:
+        with translated_errors():
+            state: Any = await self._redis.hgetall(self._campaign_key(check_campaign_id(campaign_id)))
+        if not state:
+            raise NotFound(f"there is no campaign {campaign_id}; GET /api/campaigns lists them")
+        return dict(state)
+
+    async def _specs(self, campaign_id: str) -> dict[str, JobSpec]:
+        with translated_errors():
+            specs: Any = await self._redis.hgetall(f"{self._campaign_key(campaign_id)}:specs")
+        return {index: msgspec.json.decode(text, type=JobSpec) for index, text in specs.items()}
+
+    async def _job_states(self, identifiers: list[str]) -> list[dict[str, str]]:
+        with translated_errors():
+            pipeline = self._redis.pipeline(transaction=False)
+            for job_id in identifiers:
+                pipeline.hgetall(f"{self._prefix}job:{job_id}")
+            states: list[dict[str, str]] = await pipeline.execute()
+        return states
+
+    def _campaign_key(self, campaign_id: str) -> str:
+        return f"{self._prefix}campaign:{campaign_id}"

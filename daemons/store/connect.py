@@ -1,0 +1,72 @@
+"""Opens the store: one pool of connections, the scripts, and a room for each subject."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from daemons.core.errors import ConfigInvalid
+from daemons.store.broadcast import Broadcast
+from daemons.store.campaigns import Campaigns
+from daemons.store.duties import Duties
+from daemons.store.fleet import Fleet
+from daemons.store.lua import Scripts
+from daemons.store.outbox import Outbox
+from daemons.store.queue import Queue
+from daemons.store.server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+CONNECT_TIMEOUT_S: Final = 1.0
+REPLY_TIMEOUT_S: Final = 1.8
+"""Short, so that a request of ours answers 503 within two seconds when the server hangs."""
+SUBMIT_TIMEOUT_S: Final = 20.0
+"""A campaign of 100,000 jobs is one step, and may take longer than that."""
+
+
+def connect(url: str, *, reply_timeout_s: float, max_connections: int = 256) -> Redis:
+    """A client that never repeats a command by itself: whether a step may be sent again is its caller's to know."""
+    try:
+        pool = ConnectionPool.from_url(
+            url,
+            socket_connect_timeout=CONNECT_TIMEOUT_S,
+            socket_timeout=reply_timeout_s,
+            max_connections=max_connections,
+            decode_responses=True,
+            retry=Retry(NoBackoff(), 0),
+            health_check_interval=0,
+        )
+    except ValueError as error:
+        raise ConfigInvalid(f"redis.url: {error}; it must be like redis://host:6379/0, or 'embedded'") from error
+    return Redis.from_pool(pool)
+
+
+class Store:
+    """All that the fleet knows, by subject. Raises StoreUnavailable wherever the server doesn't answer."""
+
+    def __init__(self, redis: Redis, patient: Redis, prefix: str) -> None:
+        scripts = Scripts(redis, prefix)
+        self.campaigns = Campaigns(redis, patient, scripts, prefix)
+        self.queue = Queue(redis, scripts, prefix)
+        self.fleet = Fleet(redis, scripts, prefix)
+        self.outbox = Outbox(redis, prefix)
+        self.duties = Duties(scripts)
+        self.broadcast = Broadcast(redis, prefix)
+        self.server = Server(redis, patient, scripts, prefix)
+
+
+@asynccontextmanager
+async def open_store(url: str, prefix: str) -> AsyncIterator[Store]:
+    """The store at `url`, closed at the end. Opening doesn't need the server to be there yet."""
+    redis = connect(url, reply_timeout_s=REPLY_TIMEOUT_S)
+    patient = connect(url, reply_timeout_s=SUBMIT_TIMEOUT_S, max_connections=32)
+    try:
+        yield Store(redis, patient, prefix)
+    finally:
+        await redis.aclose()
+        await patient.aclose()

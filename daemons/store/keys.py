@@ -1,0 +1,78 @@
+"""The names of keys and channels, and which identifiers can be part of one.
+
+Everything that this project keeps in Redis stands under one prefix:
+
+====================================  ===========  ==================================================================
+``campaign:ID``                       hash         a campaign's state and counters
+``campaign:ID:specs``                 hash         index → JSON of a job spec; equal jobs share one
+``job:ID``                            hash         a job's state; while it waits, its status and spec alone
+``job:ID:history``                    list         its transitions, as JSON
+``job:ID:samples``                    string       its raw timings, as JSON
+``queue:unit:U``, ``queue:worker:ID`` sorted set   waiting jobs by priority, then arrival
+``delayed``                           sorted set   jobs that wait for a retry, by due time
+``running``                           hash         job → its worker, attempt and time limit
+``worker:ID``, ``workers``            hash, set    a device's state; all of them
+``devices``, ``beats``                hash         identity → worker; worker → signs of life counted
+``units``                             set          every compute unit that a device has offered
+``campaigns``                         sorted set   all of them, by creation
+``results``                           stream       jobs that have ended and whose CSV is not yet written
+``idempotency:K``                     hash         a request's key → the campaign that it made
+``duties``                            hash         who holds the lease of the periodic duties
+``epoch``, ``seq``, ``arrivals``      string       the fleet's life, its event number, its arrival number
+====================================  ===========  ==================================================================
+
+Channels: ``events`` (what has changed) and ``wake`` (which queues have new jobs).
+"""
+
+from __future__ import annotations
+
+import re
+
+from daemons.core.errors import NotFound
+
+_CAMPAIGN = re.compile(r"campaign-\d{1,20}")
+_JOB = re.compile(r"(campaign-\d{1,20})-job-(\d{1,6})")
+_WORKER = re.compile(r"worker-[0-9a-f]{1,32}")
+
+
+def check_campaign_id(campaign_id: str) -> str:
+    """The identifier, if it can be a campaign's; otherwise NotFound."""
+    if _CAMPAIGN.fullmatch(campaign_id) is None:
+        raise NotFound(f"there is no campaign {campaign_id[:80]!r}; GET /api/campaigns lists them")
+    return campaign_id
+
+
+def check_job_id(job_id: str) -> str:
+    """The identifier, if it can be a job's; otherwise NotFound."""
+    if _JOB.fullmatch(job_id) is None:
+        raise NotFound(f"there is no job {job_id[:80]!r}; a job is named like campaign-1234567890-job-0")
+    return job_id
+
+
+def check_worker_id(worker_id: str) -> str:
+    """The identifier, if it can be a worker's; otherwise NotFound."""
+    if _WORKER.fullmatch(worker_id) is None:
+        raise NotFound(f"there is no worker {worker_id[:80]!r}; GET /api/workers lists them")
+    return worker_id
+
+
+def campaign_of(job_id: str) -> str:
+    """The campaign that a job belongs to."""
+    match = _JOB.fullmatch(check_job_id(job_id))
+    assert match is not None  # noqa: S101 (checked on the line above)
+    return match[1]
+
+
+def position_of(job_id: str) -> int:
+    """A job's place in its campaign, from 0."""
+    return int(job_id.rpartition("-")[2])
+
+
+def job_id_at(campaign_id: str, position: int) -> str:
+    """The job at a place of a campaign."""
+    return f"{campaign_id}-job-{position}"
+
+
+def as_glob(prefix: str) -> str:
+    """A pattern that matches what begins with `prefix`, and nothing else."""
+    return re.sub(r"([\\*?\[\]])", r"\\\1", prefix) + "*"

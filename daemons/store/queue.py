@@ -1,0 +1,129 @@
+"""Jobs on their way: claimed, reported, handed back, lost, tried again; and what waits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from daemons.core.models import ClaimedJob, ClaimRequest, JobSpec, ReleaseRequest
+from daemons.core.results import JobReport, figures
+from daemons.core.retries import RetryPolicy
+from daemons.core.units import STANDARD_UNITS
+from daemons.store.keys import check_job_id, check_worker_id
+from daemons.store.lua import Scripts, translated_errors
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """A running attempt as the reaper watches it."""
+
+    job_id: str = ""
+    worker_id: str
+    attempt: int
+    timeout_s: float | None = None
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to one try at claiming: a job; or none, with the queues that this worker serves."""
+
+    job: ClaimedJob | None = None
+    queues: tuple[str, ...] = ()
+    is_ready: bool = True
+    """Whether this worker may take jobs at all now."""
+
+
+class Queue:
+    """The way of a job through the fleet. Every method raises StoreUnavailable when the server doesn't answer."""
+
+    def __init__(self, redis: Redis, scripts: Scripts, prefix: str) -> None:
+        self._redis = redis
+        self._scripts = scripts
+        self._prefix = prefix
+
+    async def claim(self, worker_id: str, request: ClaimRequest) -> Claimed:
+        """One try to take the next job for a worker; a sign of life in any case.
+
+        The same `claim_id` again gets the same job. Raises NotFound for an unknown worker and WorkerReplaced for a
+        process whose device has registered anew.
+        """
+        answer = await self._scripts.run(
+            "claim", worker_id=check_worker_id(worker_id), instance_id=request.instance_id, claim_id=request.claim_id
+        )
+        if "job" not in answer:
+            return Claimed(queues=tuple(answer["queues"]), is_ready=answer["idle"] == "empty")
+        return Claimed(job=_claimed_job(answer["job"]))
+
+    async def finish(self, job_id: str, report: JobReport) -> dict[str, Any]:
+        """Record how an attempt ended: ``{status, duplicate}``. The same report again changes nothing.
+
+        Raises NotFound for an unknown job and StaleAttempt for an attempt that is not the newest.
+        """
+        return await self._scripts.run(
+            "finish",
+            job_id=check_job_id(job_id),
+            worker_id=report.worker_id,
+            attempt=report.attempt,
+            status=report.status.job_status,
+            result=msgspec.json.encode(figures(report)).decode(),
+            samples=msgspec.json.encode(report.samples).decode() if report.samples else None,
+            model_sha256=report.model_hash,
+            remark=report.remark,
+        )
+
+    async def release(self, job_id: str, request: ReleaseRequest) -> str:
+        """Hand a running job back unharmed; its status then. NotFound or StaleAttempt as for `finish`."""
+        answer = await self._scripts.run(
+            "release",
+            job_id=check_job_id(job_id),
+            worker_id=request.worker_id,
+            attempt=request.attempt,
+            reason=request.reason,
+        )
+        return str(answer["status"])
+
+    async def lose_attempt(self, attempt: Attempt, reason: str, policy: RetryPolicy) -> bool:
+        """Take the job from an attempt that ran past its time; False if it is over by now."""
+        answer = await self._scripts.run(
+            "lose_attempt",
+            job_id=attempt.job_id,
+            worker_id=attempt.worker_id,
+            attempt=attempt.attempt,
+            reason=reason,
+            retry=policy.draw(),
+        )
+        return bool(answer["lost"])
+
+    async def promote_due(self, limit: int = 1000) -> int:
+        """Move the retries that are due back to their queues; how many were moved."""
+        answer = await self._scripts.run("promote", limit=limit)
+        return int(answer["promoted"])
+
+    async def running(self) -> list[Attempt]:
+        """Every attempt that runs now."""
+        with translated_errors():
+            entries = await self._redis.hgetall(f"{self._prefix}running")
+        return [
+            msgspec.structs.replace(msgspec.json.decode(entry, type=Attempt), job_id=str(job_id))
+            for job_id, entry in entries.items()
+        ]
+
+    async def status(self) -> dict[str, Any]:
+        """How much waits where, all counted at one moment: ``{units, workers, delayed, running, results}``."""
+        return await self._scripts.run("queue_status", units=STANDARD_UNITS)
+
+
+def _claimed_job(answer: dict[str, Any]) -> ClaimedJob:
+    spec = msgspec.json.decode(answer.pop("spec_json"), type=JobSpec)
+    assert spec.compute_unit is not None  # noqa: S101 (filled in before the campaign was accepted)
+    return ClaimedJob(
+        **answer,
+        compute_unit=spec.compute_unit,
+        num_inference_runs=spec.num_inference_runs,
+        num_load_runs=spec.num_load_runs,
+        warmup_runs=spec.warmup_runs,
+        threads=spec.threads,
+        timeout_seconds=spec.timeout_seconds,
+    )

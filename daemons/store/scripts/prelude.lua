@@ -1,0 +1,332 @@
+-- Shared by every script: it stands before each of them when it is loaded.
+--
+-- KEYS[1] is the prefix of all keys; ARGV[1] is one JSON object of named arguments. A script checks the state that it
+-- leaves and either makes the whole change or none: what it refuses, it returns as {refused = code, why = sentence}.
+-- Sent twice, it has the effect of once. All times are the server's, in milliseconds.
+
+local P = KEYS[1]
+local arg = cjson.decode(ARGV[1])
+
+local function reply(value)
+  return cjson.encode(value)
+end
+
+local function refuse(code, why)
+  return reply({ refused = code, why = why })
+end
+
+-- cjson turns JSON's null into a value that is true in Lua.
+local function given(value)
+  return value ~= nil and value ~= cjson.null
+end
+
+local function integer_text(number)
+  return string.format('%.0f', number)
+end
+
+local function now_us()
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+
+local function now_ms()
+  return integer_text(math.floor(now_us() / 1000))
+end
+
+local function read(key)
+  local flat = redis.call('HGETALL', key)
+  if #flat == 0 then
+    return nil
+  end
+  local hash = {}
+  for index = 1, #flat, 2 do
+    hash[flat[index]] = flat[index + 1]
+  end
+  return hash
+end
+
+local function worker_key(worker_id) return P .. 'worker:' .. worker_id end
+local function campaign_key(campaign_id) return P .. 'campaign:' .. campaign_id end
+local function job_key(job_id) return P .. 'job:' .. job_id end
+local function queue_key(queue) return P .. 'queue:' .. queue end
+local function campaign_of(job_id) return string.match(job_id, '^(.*)%-job%-%d+$') end
+
+-- Events ------------------------------------------------------------------------------------------------------------
+
+-- Names the life of this database: a listener that sees another epoch starts again from a snapshot.
+local function epoch()
+  local known = redis.call('GET', P .. 'epoch')
+  if not known then
+    known = string.sub(redis.sha1hex(integer_text(now_us()) .. P .. tostring(math.random())), 1, 12)
+    redis.call('SET', P .. 'epoch', known)
+  end
+  return known
+end
+
+local function next_version()
+  return redis.call('INCR', P .. 'seq')
+end
+
+local function publish(kind, version, state)
+  local event = { type = kind, seq = version, epoch = epoch(), at = now_ms(), state = state }
+  redis.call('PUBLISH', P .. 'events', cjson.encode(event))
+end
+
+local function worker_changed(worker_id)
+  local version = next_version()
+  redis.call('HSET', worker_key(worker_id), 'version', version)
+  publish('worker', version, read(worker_key(worker_id)))
+end
+
+local function campaign_changed(campaign_id)
+  local version = next_version()
+  redis.call('HSET', campaign_key(campaign_id), 'version', version)
+  publish('campaign', version, read(campaign_key(campaign_id)))
+end
+
+local function job_changed(job_id)
+  local version = next_version()
+  redis.call('HSET', job_key(job_id), 'version', version)
+  local state = read(job_key(job_id))
+  state.job_id = job_id
+  state.spec_json = redis.call('HGET', campaign_key(campaign_of(job_id)) .. ':specs', state.spec)
+  publish('job', version, state)
+end
+
+local function remember(job_id, event, job, reason)
+  local entry = { at = now_ms(), event = event, attempt = tonumber(job.attempt), worker_id = job.worker_id, reason = reason }
+  redis.call('RPUSH', job_key(job_id) .. ':history', cjson.encode(entry))
+end
+
+-- Queues ------------------------------------------------------------------------------------------------------------
+
+-- Tells the orchestrators that waiting claims may find work: queue name -> number of new jobs.
+local function wake(counts)
+  if next(counts) then
+    redis.call('PUBLISH', P .. 'wake', cjson.encode(counts))
+  end
+end
+
+local function spec_of(job_id, job)
+  return cjson.decode(redis.call('HGET', campaign_key(campaign_of(job_id)) .. ':specs', job.spec))
+end
+
+local function queue_of(spec)
+  if given(spec.worker_id) then
+    return 'worker:' .. spec.worker_id
+  end
+  return 'unit:' .. spec.compute_unit
+end
+
+local function enqueue(job_id, job)
+  local queue = queue_of(spec_of(job_id, job))
+  redis.call('ZADD', queue_key(queue), job.score, job_id)
+  return queue
+end
+
+-- Takes a pending job out of wherever it waits.
+local function withdraw(job_id, job)
+  redis.call('ZREM', queue_key(queue_of(spec_of(job_id, job))), job_id)
+  redis.call('ZREM', P .. 'delayed', job_id)
+end
+
+-- Moves retries that are due back to their queues.
+local function promote_due(limit)
+  local due = redis.call('ZRANGE', P .. 'delayed', '-inf', now_ms(), 'BYSCORE', 'LIMIT', 0, limit)
+  local counts = {}
+  for _, job_id in ipairs(due) do
+    redis.call('ZREM', P .. 'delayed', job_id)
+    local job = read(job_key(job_id))
+    if job and job.status == 'pending' then
+      local queue = enqueue(job_id, job)
+      counts[queue] = (counts[queue] or 0) + 1
+    end
+  end
+  wake(counts)
+  return #due
+end
+
+-- Workers -----------------------------------------------------------------------------------------------------------
+
+-- The worker's process that calls is not the one that registered last.
+local function is_replaced(worker)
+  return given(arg.instance_id) and worker.instance_id and worker.instance_id ~= arg.instance_id
+end
+
+local function refuse_replaced(worker_id)
+  return refuse('worker_replaced', 'a newer process has registered as ' .. worker_id .. '; this one must end')
+end
+
+local function refuse_unknown_worker(worker_id)
+  return refuse('not_found', 'there is no worker ' .. worker_id .. '; it can register with POST /api/register')
+end
+
+-- Counts a sign of life. One that was only silent, or had said goodbye, is back with it.
+local function beat(worker_id, worker)
+  redis.call('HINCRBY', P .. 'beats', worker_id, 1)
+  redis.call('HSET', worker_key(worker_id), 'last_heartbeat', now_ms())
+  local silent = worker.status == 'faulty' and worker.faulty_cause == 'silent'
+  if silent or worker.status == 'offline' then
+    worker.status = worker.job_id and 'busy' or 'active'
+    redis.call('HSET', worker_key(worker_id), 'status', worker.status)
+    redis.call('HDEL', worker_key(worker_id), 'faulty_cause', 'faulty_reason')
+    worker_changed(worker_id)
+  end
+end
+
+-- The worker has no job any more; a status that somebody set meanwhile stays.
+local function free_worker(worker_id, job_id)
+  local key = worker_key(worker_id)
+  if redis.call('HGET', key, 'job_id') ~= job_id then
+    return
+  end
+  redis.call('HDEL', key, 'job_id', 'attempt', 'progress')
+  if redis.call('HGET', key, 'status') == 'busy' then
+    redis.call('HSET', key, 'status', 'active')
+  end
+  worker_changed(worker_id)
+end
+
+-- Jobs --------------------------------------------------------------------------------------------------------------
+
+local function is_final(status)
+  return status ~= 'pending' and status ~= 'running'
+end
+
+local function outcome_of(campaign)
+  if campaign.cancel_requested and tonumber(campaign.cancelled) > 0 then
+    return 'cancelled'
+  elseif tonumber(campaign.complete) > 0 then
+    return 'completed'
+  elseif tonumber(campaign.failed) > 0 then
+    return 'failed'
+  end
+  return 'cancelled'
+end
+
+local function end_campaign_if_done(campaign_id)
+  local key = campaign_key(campaign_id)
+  local campaign = read(key)
+  if campaign.status == 'running' and tonumber(campaign.pending) + tonumber(campaign.running) == 0 then
+    redis.call('HSET', key, 'status', outcome_of(campaign), 'ended_at', now_ms())
+  end
+end
+
+local function count_move(job_id, from, to)
+  local key = campaign_key(campaign_of(job_id))
+  redis.call('HINCRBY', key, from, -1)
+  redis.call('HINCRBY', key, to, 1)
+end
+
+-- Writes down who runs the job, where the reaper and the worker's own record look.
+local function mark_running(job_id, job)
+  local timeout_s = spec_of(job_id, job).timeout_seconds
+  local entry = { worker_id = job.worker_id, attempt = tonumber(job.attempt), timeout_s = timeout_s }
+  redis.call('HSET', P .. 'running', job_id, cjson.encode(entry))
+  redis.call('HSET', worker_key(job.worker_id), 'status', 'busy', 'job_id', job_id, 'attempt', job.attempt)
+  worker_changed(job.worker_id)
+end
+
+-- Gives a job its end state and appends it to the stream of results. The caller announces the campaign.
+local function settle(job_id, job, status, result)
+  redis.call('HSET', job_key(job_id), 'status', status, 'ended_at', now_ms(), 'result', result)
+  redis.call('HDEL', job_key(job_id), 'cancel', 'adoptable')
+  redis.call('HDEL', P .. 'running', job_id)
+  count_move(job_id, job.status, status)
+  if job.status == 'pending' then
+    withdraw(job_id, job)
+  elseif job.worker_id then
+    free_worker(job.worker_id, job_id)
+  end
+  redis.call('XADD', P .. 'results', '*', 'job_id', job_id)
+  end_campaign_if_done(campaign_of(job_id))
+  job_changed(job_id)
+end
+
+-- Takes a running job away from its attempt; it waits again, at its old place, at once or after a delay.
+local function back_to_queue(job_id, job, delay_ms)
+  redis.call('HSET', job_key(job_id), 'status', 'pending')
+  redis.call('HDEL', job_key(job_id), 'claim_id')
+  redis.call('HDEL', P .. 'running', job_id)
+  count_move(job_id, 'running', 'pending')
+  if delay_ms > 0 then
+    redis.call('ZADD', P .. 'delayed', integer_text(tonumber(now_ms()) + delay_ms), job_id)
+  else
+    wake({ [enqueue(job_id, job)] = 1 })
+  end
+  job_changed(job_id)
+  campaign_changed(campaign_of(job_id))
+end
+
+-- The attempt is over without a report, and the job has not lost anything by it.
+local function give_back(job_id, job, reason)
+  free_worker(job.worker_id, job_id)
+  if job.cancel then
+    remember(job_id, 'cancelled', job, reason)
+    settle(job_id, job, 'cancelled', cjson.encode({ Remark = 'cancelled; ' .. reason }))
+    campaign_changed(campaign_of(job_id))
+  else
+    remember(job_id, 'requeued', job, reason)
+    back_to_queue(job_id, job, 0)
+  end
+end
+
+-- The attempt is lost: tried again after a delay, or failed as poison after too many losses.
+-- retry = {delay_ms = {one per loss}, max_losses = n}
+local function lose_attempt(job_id, job, reason, retry)
+  local losses = redis.call('HINCRBY', job_key(job_id), 'losses', 1)
+  local told = (job.lost and job.lost .. '; ' or '') .. 'attempt ' .. job.attempt .. ' on ' .. job.worker_id .. ': ' .. reason
+  redis.call('HSET', job_key(job_id), 'lost', told)
+  free_worker(job.worker_id, job_id)
+  if job.cancel then
+    remember(job_id, 'cancelled', job, reason)
+    settle(job_id, job, 'cancelled', cjson.encode({ Remark = 'cancelled; its attempt was lost: ' .. reason }))
+    campaign_changed(campaign_of(job_id))
+  elseif losses >= retry.max_losses then
+    remember(job_id, 'failed', job, reason)
+    local remark = 'given up after ' .. losses .. ' lost attempts (' .. told .. ')'
+    settle(job_id, job, 'failed', cjson.encode({ Remark = remark }))
+    campaign_changed(campaign_of(job_id))
+  else
+    remember(job_id, 'lost', job, reason)
+    back_to_queue(job_id, job, retry.delay_ms[losses] or 0)
+  end
+end
+
+-- The worker was only cut off, and nobody has claimed its job meanwhile: the attempt goes on as if never lost.
+local function adopt(job_id, job)
+  withdraw(job_id, job)
+  redis.call('HSET', job_key(job_id), 'status', 'running')
+  redis.call('HDEL', job_key(job_id), 'adoptable')
+  redis.call('HINCRBY', job_key(job_id), 'losses', -1)
+  mark_running(job_id, job)
+  count_move(job_id, 'pending', 'running')
+  remember(job_id, 'resumed', job, 'its worker is back in touch')
+  job_changed(job_id)
+  campaign_changed(campaign_of(job_id))
+end
+
+-- The job that a worker runs, if the store agrees with the worker's own record about it.
+local function job_of_worker(worker_id, worker)
+  if not worker.job_id then
+    return nil
+  end
+  local job = read(job_key(worker.job_id))
+  if job and job.status == 'running' and job.worker_id == worker_id then
+    return job
+  end
+  return nil
+end
+
+-- The job, if `attempt` of it runs on this worker; otherwise nil and the refusal.
+local function running_attempt(job_id)
+  local job = read(job_key(job_id))
+  if not job then
+    return nil, refuse('not_found', 'there is no job ' .. job_id)
+  end
+  if job.status ~= 'running' or job.worker_id ~= arg.worker_id or tonumber(job.attempt) ~= arg.attempt then
+    local state = 'attempt ' .. (job.attempt or '0') .. ' of it is ' .. job.status
+    return nil, refuse('stale_attempt', 'attempt ' .. integer_text(arg.attempt) .. ' of ' .. job_id .. ' is over: ' .. state)
+  end
+  return job
+end

@@ -1,0 +1,15 @@
+-- Makes a faulty worker ready again. One that is not faulty stays as it is.
+-- arg: worker_id -> {status, recovered}
+
+local key = worker_key(arg.worker_id)
+local worker = read(key)
+if not worker then
+  return refuse_unknown_worker(arg.worker_id)
+end
+if worker.status ~= 'faulty' then
+  return reply({ status = worker.status, recovered = false })
+end
+redis.call('HSET', key, 'status', 'active')
+redis.call('HDEL', key, 'faulty_cause', 'faulty_reason')
+worker_changed(arg.worker_id)
+return reply({ status = 'active', recovered = true })

@@ -1,0 +1,134 @@
+"""One attempt of one job on this device: from a claimed job to an outcome, whatever happens on the way.
+
+A job that can't be done is data here, an outcome with a remark, and never an exception. What is raised are bugs and
+cancellation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Final, Protocol
+
+import msgspec
+import structlog
+
+from daemons.core.lifecycle import ReportStatus
+from daemons.core.models import BenchRequest, ClaimedJob, Progress
+from daemons.core.results import Measurement, Outcome
+from daemons.worker.download import NotFetched, file_name
+from daemons.worker.lease import Standing
+from daemons.worker.models import Model, ModelCache
+
+log = structlog.get_logger(__name__)
+
+KILL_GRACE_S: Final = 5.0
+"""The child is killed at its deadline by its runner; this much later the attempt ends even so."""
+
+
+class Bench(Protocol):
+    """What measures: `daemons.worker.bench.runner` in a process of its own."""
+
+    async def measure(self, request: BenchRequest, on_progress: Callable[[Progress], None]) -> Outcome:
+        """Measure once. Cancelled, it leaves no process behind."""
+
+    async def prepare(self) -> None:
+        """Start the next child ahead of its job."""
+
+
+class Attempts:
+    """Makes attempts, one at a time on this device. `device_lock` gives a fresh hold of the lock at each call."""
+
+    def __init__(
+        self,
+        units: list[str],
+        cache: ModelCache,
+        bench: Bench,
+        device_lock: Callable[[], AbstractAsyncContextManager[object]],
+        *,
+        memory_limit_bytes: int | None = None,
+    ) -> None:
+        self._units = units
+        self._cache = cache
+        self._bench = bench
+        self._device_lock = device_lock
+        self._memory_limit_bytes = memory_limit_bytes
+
+    async def make(self, job: ClaimedJob, standing: Standing) -> Outcome:
+        """The outcome of `job` on this device. The job's time runs from when the device is free for it."""
+        if job.compute_unit not in self._units:
+            return without_figures(job, ReportStatus.FAILED, self._not_offered(job.compute_unit))
+        standing.advance(Progress(phase="waiting"))
+        async with self._device_lock():
+            outcome = await self._in_time(job, standing)
+            await self._bench.prepare()
+        return outcome
+
+    async def _in_time(self, job: ClaimedJob, standing: Standing) -> Outcome:
+        deadline = asyncio.get_running_loop().time() + job.timeout_seconds
+        try:
+            async with asyncio.timeout_at(deadline + KILL_GRACE_S):
+                return await self._fetch_and_measure(job, standing, deadline)
+        except NotFetched as error:
+            return without_figures(job, ReportStatus.FAILED, str(error))
+        except TimeoutError:
+            return without_figures(job, ReportStatus.FAILED, overrun(job, standing.progress))
+
+    async def _fetch_and_measure(self, job: ClaimedJob, standing: Standing, deadline: float) -> Outcome:
+        standing.advance(Progress(phase="download"))
+        async with asyncio.timeout_at(deadline):
+            model = await self._cache.fetch(job.model_url, job.model_sha256, _counting_into(standing))
+        standing.advance(Progress(phase="measuring"))
+        left_s = deadline - asyncio.get_running_loop().time()
+        outcome = await self._bench.measure(self._request(job, model, left_s), standing.advance)
+        return labelled(outcome, job, model)
+
+    def _request(self, job: ClaimedJob, model: Model, timeout_s: float) -> BenchRequest:
+        return BenchRequest(
+            model_path=str(model.path),
+            file_name=model.file_name,
+            compute_unit=job.compute_unit,
+            num_inference_runs=job.num_inference_runs,
+            num_load_runs=job.num_load_runs,
+            warmup_runs=job.warmup_runs,
+            threads=job.threads,
+            timeout_s=timeout_s,
+            memory_limit_bytes=self._memory_limit_bytes,
+        )
+
+    def _not_offered(self, unit: str) -> str:
+        offered = ", ".join(self._units) or "none at all"
+        return f"this device does not offer the compute unit {unit}; it offers {offered}"
+
+
+def without_figures(job: ClaimedJob, status: ReportStatus, remark: str) -> Outcome:
+    """The outcome of an attempt that measured nothing."""
+    measurement = Measurement(file_name=file_name(job.model_url), compute_units=job.compute_unit, remark=remark)
+    return Outcome(status=status, measurement=measurement)
+
+
+def labelled(outcome: Outcome, job: ClaimedJob, model: Model) -> Outcome:
+    """The outcome with the model's name, size and hash and the job's unit in it, as they are known here."""
+    measurement = msgspec.structs.replace(
+        outcome.measurement,
+        file_name=model.file_name,
+        file_size=model.size_bytes,
+        model_hash=model.sha256,
+        compute_units=job.compute_unit,
+    )
+    return msgspec.structs.replace(outcome, measurement=measurement)
+
+
+def overrun(job: ClaimedJob, progress: Progress) -> str:
+    """The remark of an attempt that took too long."""
+    counted = "" if progress.done is None else f", {progress.done:,} of {progress.total or 'unknown'} done"
+    reached = f"in the phase {progress.phase}{counted}"
+    return f"the attempt ran past its timeout_seconds of {job.timeout_seconds:g} s ({reached})"
+
+
+def _counting_into(standing: Standing) -> Callable[[int, int | None], None]:
+    def advance(done: int, total: int | None) -> None:
+        standing.advance(Progress(phase="download", done=done, total=total))
+
+    return advance

@@ -1,0 +1,169 @@
+"""The cache of models: what is kept, what is asked again, what goes."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+
+import pytest
+
+from daemons.runtime.locks import FileLock
+from daemons.worker import models
+from daemons.worker.download import Limits, NotFetched
+from daemons.worker.models import ModelCache
+from tests.support.model_server import cut_off, once, serving_models, status
+
+CONTENT = b"\x08\x07 a model" * 100
+
+
+def sha(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+async def server():
+    async with serving_models() as running:
+        running.files["m.onnx"] = CONTENT
+        yield running
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return ModelCache(tmp_path / "models", Limits(max_bytes=10**6), limit_bytes=10**6)
+
+
+async def get(cache: ModelCache, url: str, pinned: str | None = None):
+    return await cache.fetch(url, pinned, lambda done, total: None)
+
+
+def kept(cache: ModelCache) -> set[str]:
+    return {path.name for path in cache._models()}
+
+
+async def test_a_model_lies_whole_under_the_name_of_its_hash(cache, server):
+    model = await get(cache, server.url("m.onnx"))
+    assert model.path.name == model.sha256 == sha(CONTENT)
+    assert model.path.read_bytes() == CONTENT
+    assert (model.file_name, model.size_bytes) == ("m.onnx", len(CONTENT))
+
+
+async def test_an_unchanged_model_is_asked_for_and_not_sent_again(cache, server):
+    first = await get(cache, server.url("m.onnx"))
+    assert await get(cache, server.url("m.onnx")) == first
+    assert server.statuses == [200, 304]
+
+
+async def test_a_changed_model_is_noticed_with_and_without_entity_tags(cache, server):
+    for server.with_validators in (True, False):
+        for content in (b"one", b"two"):
+            server.files["m.onnx"] = content
+            assert (await get(cache, server.url("m.onnx"))).sha256 == sha(content)
+
+
+async def test_a_changed_model_fails_a_pinned_campaign_with_both_hashes(cache, server):
+    await get(cache, server.url("m.onnx"), sha(CONTENT))
+    server.files["m.onnx"] = b"other"
+    with pytest.raises(NotFetched) as caught:
+        await get(cache, server.url("m.onnx"), sha(CONTENT))
+    assert sha(CONTENT) in str(caught.value)
+    assert sha(b"other") in str(caught.value)
+
+
+@pytest.mark.parametrize("trouble", [cut_off(5000, b"x" * 100), status(503), status(429)])
+async def test_what_may_pass_is_tried_again(cache, server, trouble):
+    server.behaviour["m.onnx"] = once(trouble, server, "m.onnx")
+    assert (await get(cache, server.url("m.onnx"))).sha256 == sha(CONTENT)
+
+
+async def test_what_does_not_pass_fails_with_its_cause_and_leaves_no_part_behind(tmp_path, server):
+    cache = ModelCache(tmp_path / "models", Limits(max_bytes=10**6), limit_bytes=10**6, retry_window_s=0.6)
+    server.behaviour["m.onnx"] = cut_off(5000, b"x" * 100)
+    with pytest.raises(NotFetched, match=r"cut off.*tried 2 times"):
+        await get(cache, server.url("m.onnx"))
+    assert {path.name for path in (tmp_path / "models").iterdir()} == {"lock"}
+
+
+async def test_what_would_repeat_is_asked_once(cache, server):
+    with pytest.raises(NotFetched, match="HTTP 404"):
+        await get(cache, server.url("missing.onnx"))
+    assert server.statuses == [404]
+
+
+async def test_the_very_bytes_of_the_campaign_are_used_while_their_server_is_away(cache, server):
+    await get(cache, server.url("m.onnx"))
+    server.behaviour["m.onnx"] = status(503)
+    assert (await get(cache, server.url("m.onnx"), sha(CONTENT))).sha256 == sha(CONTENT)
+
+
+async def test_a_file_that_lost_bytes_is_fetched_again(cache, server):
+    model = await get(cache, server.url("m.onnx"))
+    model.path.write_bytes(b"short")
+    assert (await get(cache, server.url("m.onnx"))).path.read_bytes() == CONTENT
+    assert server.statuses == [200, 200]
+
+
+async def test_a_damaged_index_costs_one_transfer(cache, server, tmp_path):
+    await get(cache, server.url("m.onnx"))
+    (tmp_path / "models" / "index.json").write_bytes(b"{")
+    await get(cache, server.url("m.onnx"))
+    assert server.statuses == [200, 200]
+
+
+async def test_the_least_recently_used_model_goes_and_never_the_one_in_use(tmp_path, server):
+    cache = ModelCache(tmp_path / "models", Limits(max_bytes=10**6), limit_bytes=250)
+    for name in "abc":
+        server.files[name] = name.encode() * 100
+    await get(cache, server.url("a"))
+    await get(cache, server.url("b"))
+    await get(cache, server.url("a"))
+    await get(cache, server.url("c"))
+    assert kept(cache) == {sha(b"a" * 100), sha(b"c" * 100)}
+    server.files["big"] = b"z" * 900
+    big = await get(cache, server.url("big"))
+    assert kept(cache) == {big.sha256}
+
+
+async def test_a_full_disk_gives_up_old_models_for_the_new_one(cache, server, monkeypatch):
+    await get(cache, server.url("m.onnx"))
+    server.files["new"] = b"new"
+    real, failures = models.download, [OSError(errno.ENOSPC, "No space left on device")]
+
+    async def on_a_full_disk(*args):
+        if failures:
+            raise failures.pop()
+        return await real(*args)
+
+    monkeypatch.setattr(models, "download", on_a_full_disk)
+    await get(cache, server.url("new"))
+    assert kept(cache) == {sha(b"new")}
+    monkeypatch.setattr(cache, "_evict", lambda *args, **more: 0)
+    failures.append(OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(NotFetched, match="No space left"):
+        await get(cache, server.url("new"))
+
+
+async def test_one_process_fetches_at_a_time(cache, server, tmp_path):
+    async with FileLock(tmp_path / "models" / "lock").held():
+        waiting = asyncio.create_task(get(cache, server.url("m.onnx")))
+        await asyncio.sleep(0.05)
+        assert server.requests == []
+    assert (await waiting).sha256 == sha(CONTENT)
+
+
+async def test_parts_that_a_killed_process_left_are_removed(cache, server, tmp_path):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "partial-0").write_bytes(b"half")
+    await get(cache, server.url("m.onnx"))
+    assert not (tmp_path / "models" / "partial-0").exists()
+
+
+async def test_an_archive_is_refused_in_words(cache, server):
+    server.files["m.zip"] = b"PK\x03\x04rest"
+    with pytest.raises(NotFetched, match="zip archive"):
+        await get(cache, server.url("m.zip"))
+
+
+async def test_no_url_is_written_to_disk(cache, server, tmp_path):
+    await get(cache, server.url("m.onnx").replace("http://", "http://ann:s3cret@"))
+    assert b"s3cret" not in (tmp_path / "models" / "index.json").read_bytes()
