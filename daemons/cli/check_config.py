@@ -52,7 +52,7 @@ def _schema(program: str | None) -> bytes:
 
 def _check(path: Path, named: str | None) -> int:
     """The exit status that this file deserves; what is wrong with it is told on stderr."""
-    if not path.is_file():
+    if not path.exists():
         return _tell(f"{path}: there is no such file; check its path", USED_WRONGLY)
     program = named or program_of(path)
     if program is None:

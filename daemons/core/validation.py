@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import types
 import typing
 from typing import Any, Final, TypeVar
@@ -20,6 +21,8 @@ from daemons.core.errors import InvalidInput
 T = TypeVar("T")
 
 MAX_MISTAKES: Final = 20
+
+_CREDENTIALS = re.compile(r"://[^/@\s\"]*@")
 
 
 class Mistake(msgspec.Struct, frozen=True):
@@ -41,13 +44,19 @@ def spell(path: tuple[str | int, ...]) -> str:
 def decode_json(body: bytes, wanted: type[T]) -> T:
     """The value of type `wanted` that `body` holds, or InvalidInput with every mistake in it."""
     try:
-        return msgspec.json.decode(body, type=wanted)
-    except msgspec.ValidationError:
-        return convert(msgspec.json.decode(body), wanted)
+        return _decode_or_convert(body, wanted)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"the body is not valid JSON: {error}") from error
     except RecursionError as error:
         raise InvalidInput("the body is nested too deeply to be JSON for this server") from error
+
+
+def _decode_or_convert(body: bytes, wanted: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=wanted)
+    except msgspec.ValidationError:
+        # The typed decoder stops at the first mistake, which may stand before one in the JSON itself.
+        return convert(msgspec.json.decode(body), wanted)
 
 
 def convert(document: Any, wanted: type[T]) -> T:
@@ -148,8 +157,8 @@ def _has_right_length(value: list[Any], wanted: Any, path: tuple[str | int, ...]
 
 
 def show(value: Any, limit: int = 60) -> str:
-    """A found value as it stands in JSON, cut where it is long."""
-    text = json.dumps(value, ensure_ascii=True, default=str)
+    """A found value as it stands in JSON, cut where it is long, without the credentials of addresses."""
+    text = _CREDENTIALS.sub("://…@", json.dumps(value, ensure_ascii=True, default=str))
     return text if len(text) <= limit else f"{text[:limit]}…"
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
 import structlog
@@ -31,6 +32,9 @@ MUST_NOT_RESTART: Final = 78
 INTERRUPTED: Final = 130
 """128 + SIGINT, as shells say it."""
 
+LAUNCHD_LABELS: Final = "benchfleet."
+"""What the labels in deploy/launchd begin with."""
+
 _STATUSES: Final[dict[type[BaseException], int]] = {
     BenchfleetError: FAILED,
     InvalidInput: USED_WRONGLY,
@@ -41,9 +45,19 @@ _STATUSES: Final[dict[type[BaseException], int]] = {
 }
 
 
-def run(main: Callable[[], Coroutine[Any, Any, int | None]]) -> int:
+def run(main: Callable[[], Coroutine[Any, Any, int | None]], environ: Mapping[str, str] = os.environ) -> int:
     """The exit status of the asyncio program `main`; None from it means that all went well."""
-    return call(lambda: asyncio.run(main()))
+    return as_the_manager_reads_it(call(lambda: asyncio.run(main())), environ)
+
+
+def as_the_manager_reads_it(status: int, environ: Mapping[str, str]) -> int:
+    """`status`, but `DONE` for `MUST_NOT_RESTART` in a job of launchd.
+
+    launchd restarts after every status but 0 and can't be told of another; systemd's RestartPreventExitStatus= can.
+    launchd puts the job's label into $XPC_SERVICE_NAME.
+    """
+    under_launchd = environ.get("XPC_SERVICE_NAME", "").startswith(LAUNCHD_LABELS)
+    return DONE if status == MUST_NOT_RESTART and under_launchd else status
 
 
 def call(main: Callable[[], int | None]) -> int:

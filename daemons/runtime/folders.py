@@ -27,7 +27,7 @@ def state_folder(
     macOS ``~/Library/Application Support/benchfleet/PROGRAM``. ConfigInvalid if there is no home either.
     """
     if configured is not None:
-        return _absolute(configured, environ)
+        return configured_path(configured, environ)
     # systemd separates several folders by colons; the first is the one that the unit means.
     given = environ.get("STATE_DIRECTORY", "").split(":")[0]
     if given:
@@ -43,7 +43,8 @@ def _user_folder(environ: Mapping[str, str], platform: str) -> Path:
     return Path(xdg) if os.path.isabs(xdg) else _home(environ) / ".local" / "state"  # noqa: PTH117 (a string, maybe "")
 
 
-def _absolute(configured: str, environ: Mapping[str, str]) -> Path:
+def configured_path(configured: str, environ: Mapping[str, str] = os.environ) -> Path:
+    """The absolute path that a configured one means: relative to the working folder, ``~`` is the home folder."""
     if configured == "~" or configured.startswith("~/"):
         return _home(environ) / configured[2:]
     return Path(configured).absolute()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import json
 import textwrap
 from typing import Any, Final
@@ -32,7 +33,7 @@ def key_descriptions(section: type[msgspec.Struct]) -> dict[str, str]:
     body = definition.body if isinstance(definition, ast.ClassDef) else []
     return {
         key.target.id: " ".join(text.value.value.split())
-        for key, text in zip(body, body[1:], strict=False)
+        for key, text in itertools.pairwise(body)
         if isinstance(key, ast.AnnAssign) and isinstance(key.target, ast.Name)
         if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
     }

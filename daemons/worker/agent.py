@@ -105,8 +105,11 @@ class Agent:
         self._say(f"working on {job.job_id}")
         began, standing = time.monotonic(), Standing()
         lease = Lease(self._uplink.client, self._uplink.contact, self._uplink.membership, job, standing)
-        ending = await first_of(self._attempt(job, standing), lease.keep(), self._drain(stop, standing))
-        _log_ending(job, ending, time.monotonic() - began)
+        ending: Ending = Lost("the worker process came to an end")
+        try:
+            ending = await first_of(self._attempt(job, standing), lease.keep(), self._drain(stop, standing))
+        finally:
+            _log_ending(job, ending, time.monotonic() - began)
         return ending
 
     async def _attempt(self, job: ClaimedJob, standing: Standing) -> Ended:

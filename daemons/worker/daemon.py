@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import socket
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import structlog
 
 from daemons.client import Client
 from daemons.core.errors import ConfigInvalid
 from daemons.core.models import DeviceInfo, RegisterRequest
-from daemons.core.settings import WorkerSettings
+from daemons.core.settings import DeviceSettings, WorkerSettings
 from daemons.runtime.folders import state_folder
 from daemons.runtime.locks import FileLock
 from daemons.runtime.notify import Notifier
@@ -34,6 +35,88 @@ log = structlog.get_logger(__name__)
 
 GB: Final = 10**9
 FAREWELL_S: Final = RELEASE_TIMEOUT_S + LAST_DELIVERY_S + GOODBYE_TIMEOUT_S + 1.0
-"""What leaving takes at most, after the drain time; the service manager's own limit is longer."""
+"""What leaving takes at most, after the drain time; a service manager must allow for both."""
 
 DeviceLock = Callable[[], AbstractAsyncContextManager[object]]
+
+
+async def run(settings: WorkerSettings, *, index: int = 0, stop: asyncio.Event | None = None) -> None:
+    """Work until `stop` is set or a signal asks for it.
+
+    Workers beside the first on one machine have a state folder of their own and an `index` above 0, which makes each
+    a device of its own to the fleet. Raises ConfigInvalid for settings that can't be used, AlreadyRunning if the
+    state folder is taken, and WorkerReplaced when a newer process has registered as this device.
+    """
+    stop = stop or asyncio.Event()
+    state = state_folder("worker", settings.storage.state_dir)
+    _make_folder(state)
+    with FileLock(state / "owner.lock").held_now():
+        await _serve(settings, state, index, stop)
+
+
+def device_name(settings: DeviceSettings, index: int) -> str:
+    """What people call this worker: as configured, or the host's name; further ones on one machine are numbered."""
+    name = settings.name or socket.gethostname() or "unnamed device"
+    return f"{name} #{index + 1}" if index else name
+
+
+def offered_units(wanted: list[str] | None, found: list[str]) -> list[str]:
+    """The units to offer: those that work here and are `wanted`, in its order; all that work when nothing is said.
+
+    Raises ConfigInvalid when that leaves none.
+    """
+    offered = found if wanted is None else [unit for unit in wanted if unit in found]
+    if not offered:
+        here = ", ".join(found) or "none at all"
+        asked = f"device.units asks for {', '.join(wanted)}, and " if wanted else ""
+        raise ConfigInvalid(f"{asked}the compute units that work on this device are: {here}")
+    missing = [unit for unit in wanted or [] if unit not in found]
+    if missing:
+        log.warning("compute units were asked for and don't work here", units=missing)
+    return offered
+
+
+def make_agent(
+    settings: WorkerSettings,
+    client: Client,
+    card: RegisterRequest,
+    bench: Bench,
+    device_lock: DeviceLock,
+    state: Path,
+    say: Callable[[str], object],
+) -> Agent:
+    """The agent with all that it works with, from its settings."""
+    contact, memory_limit_gb = Contact(client.url), settings.limits.memory_limit_gb
+    attempts = Attempts(
+        card.capabilities,
+        _model_cache(settings, client.url, state),
+        bench,
+        device_lock,
+        memory_limit_bytes=None if memory_limit_gb is None else int(memory_limit_gb * GB),
+    )
+    return Agent(
+        Uplink(client=client, contact=contact, membership=Membership(client, contact, card)),
+        attempts,
+        Outbox(state),
+        drain_timeout_s=settings.limits.drain_timeout_s,
+        say=say,
+    )
+
+
+def _model_cache(settings: WorkerSettings, own_origin: str, state: Path) -> ModelCache:
+    limits = Limits(
+        max_bytes=int(settings.limits.model_limit_gb * GB),
+        private_addresses=settings.limits.private_addresses,
+        own_origin=own_origin,
+    )
+    return ModelCache(state / "models", limits, limit_bytes=int(settings.storage.cache_limit_gb * GB))
+
+
+def _make_folder(state: Path) -> None:
+    try:
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigInvalid(
+            f"storage.state_dir: the folder {state} can't be made ({error.strerror}); "
+            "set it to a folder that this user may write"
+        ) from error

@@ -47,7 +47,7 @@ class FakeOrchestrator:
         return [body for name, _, body in self.seen if name == kind]
 
     async def until(self, fact: Callable[[], Any], timeout_s: float = 10.0) -> None:
-        """Return once `fact` holds; it is looked at after each request."""
+        """Return once `fact` holds; it is looked at when a request comes and when it is answered."""
         async with asyncio.timeout(timeout_s), self._changed:
             await self._changed.wait_for(fact)
 
@@ -57,18 +57,22 @@ class FakeOrchestrator:
         body = json.loads(await request.read() or b"null")
         self.seen.append((kind, request.raw_path, body))
         self.headers.append(request.headers.copy())
+        await self._tell()
         fault = self.faults[kind].popleft() if self.faults[kind] else None
         try:
             if isinstance(fault, web.Response):
                 return fault
             answer = await self._answer(kind, request, body)
         finally:
-            async with self._changed:
-                self._changed.notify_all()
+            await self._tell()
         if fault == DROP_REPLY:
             assert request.transport is not None
             request.transport.abort()
         return answer if isinstance(answer, web.Response) else web.json_response(answer)
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
 
     async def _answer(self, kind: str, request: web.Request, body: Any) -> web.Response | dict[str, Any]:
         if kind in self.answers:
@@ -83,7 +87,7 @@ class FakeOrchestrator:
                     "heartbeat_interval_s": interval,
                 }
             case "claim":
-                return await self._claim(body["claim_id"])
+                return await self._claim(body["claim_id"], request)
             case "heartbeat":
                 return {"worker_id": "worker-1", "status": "busy", "action": "updated", "cancel": self.cancel}
             case "result":
@@ -91,16 +95,17 @@ class FakeOrchestrator:
             case _:
                 return {"status": "ok"}
 
-    async def _claim(self, claim_id: str) -> web.Response | dict[str, Any]:
+    async def _claim(self, claim_id: str, request: web.Request) -> web.Response | dict[str, Any]:
         if claim_id not in self._claims:
             for _ in range(100):  # a short poll: the tests' workers ask again
+                if request.transport is None or request.transport.is_closing():
+                    break
                 if self.jobs:
                     self._claims[claim_id] = self.jobs.popleft()
                     break
                 await asyncio.sleep(0.01)
-            else:
-                return web.Response(status=204)
-        return {"job": self._claims[claim_id]}
+        job = self._claims.get(claim_id)
+        return {"job": job} if job else web.Response(status=204)
 
     def _take(self, job_id: str, body: dict[str, Any]) -> dict[str, Any]:
         duplicate = any(job == job_id for job, _ in self.results)

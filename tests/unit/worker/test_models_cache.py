@@ -21,6 +21,11 @@ def sha(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+@pytest.fixture(autouse=True)
+def _quick_retries(monkeypatch):
+    monkeypatch.setattr(models, "FIRST_DELAY_S", 0.02)
+
+
 @pytest.fixture
 async def server():
     async with serving_models() as running:
@@ -34,7 +39,7 @@ def cache(tmp_path):
 
 
 async def get(cache: ModelCache, url: str, pinned: str | None = None):
-    return await cache.fetch(url, pinned, lambda done, total: None)
+    return await cache.fetch(url, pinned, lambda _done, _total: None)
 
 
 def kept(cache: ModelCache) -> set[str]:
@@ -77,7 +82,7 @@ async def test_what_may_pass_is_tried_again(cache, server, trouble):
 
 
 async def test_what_does_not_pass_fails_with_its_cause_and_leaves_no_part_behind(tmp_path, server):
-    cache = ModelCache(tmp_path / "models", Limits(max_bytes=10**6), limit_bytes=10**6, retry_window_s=0.6)
+    cache = ModelCache(tmp_path / "models", Limits(max_bytes=10**6), limit_bytes=10**6, retry_window_s=0.03)
     server.behaviour["m.onnx"] = cut_off(5000, b"x" * 100)
     with pytest.raises(NotFetched, match=r"cut off.*tried 2 times"):
         await get(cache, server.url("m.onnx"))
@@ -137,7 +142,7 @@ async def test_a_full_disk_gives_up_old_models_for_the_new_one(cache, server, mo
     monkeypatch.setattr(models, "download", on_a_full_disk)
     await get(cache, server.url("new"))
     assert kept(cache) == {sha(b"new")}
-    monkeypatch.setattr(cache, "_evict", lambda *args, **more: 0)
+    monkeypatch.setattr(cache, "_evict", lambda *_, **__: 0)
     failures.append(OSError(errno.ENOSPC, "No space left on device"))
     with pytest.raises(NotFetched, match="No space left"):
         await get(cache, server.url("new"))

@@ -86,7 +86,14 @@ async def test_the_size_limit_holds_whether_or_not_a_length_is_announced(server,
 
 @pytest.mark.parametrize(
     ("code", "kind"),
-    [(404, NotFetched), (403, NotFetched), (410, NotFetched), (500, Unreachable), (503, Unreachable), (429, Unreachable)],
+    [
+        (404, NotFetched),
+        (403, NotFetched),
+        (410, NotFetched),
+        (500, Unreachable),
+        (503, Unreachable),
+        (429, Unreachable),
+    ],
 )
 async def test_a_refusal_says_its_status_and_whether_it_may_pass(server, tmp_path, code, kind):
     server.behaviour["m.onnx"] = status(code)

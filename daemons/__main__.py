@@ -1,0 +1,5 @@
+"""`python -m daemons` is `benchfleet`."""
+
+from daemons.cli import main
+
+main()
