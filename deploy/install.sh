@@ -12,7 +12,7 @@ Usage: deploy/install.sh --orchestrator | --worker [--orchestrator] [--python PY
   --python PYTHON  the Python (3.11 or newer) that the program runs on; default: python3
   --dry-run        print what would be done, and do nothing
 
-DESTDIR=FOLDER in the environment installs below FOLDER, for packaging: no user is made, no service is touched.
+DESTDIR=FOLDER in the environment installs below FOLDER, as a trial: no user is made, no service is touched.
 END
 }
 

@@ -16,10 +16,10 @@ from typing import Any, Final
 import click
 from aiohttp import web
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 
 from daemons.cli.stack import NotStarted, Plan, running_stack
-from daemons.cli.tables import make_console, remarks, results_table
+from daemons.cli.tables import make_console, make_progress, remarks, results_table
 from daemons.client import Client
 from daemons.core.errors import BenchfleetError
 from daemons.core.lifecycle import CampaignStatus
@@ -72,7 +72,7 @@ async def _demonstrate(runs: int, outputs: Path) -> int:
 async def _benchmark(runs: int, folder: Path, outputs: Path, log_path: Path) -> int:
     console = make_console()
     plan = Plan(data_dir=folder, outputs_dir=outputs, environ={"BENCHFLEET_FLEET__HEARTBEAT_INTERVAL_S": str(BEAT_S)})
-    with log_path.open("wb") as log, _progress(console) as progress:
+    with log_path.open("wb") as log, make_progress(console) as progress:
         waiting = progress.add_task("starting orchestrator, database and worker", total=None)
         async with _serving_networks() as models, running_stack(plan, log) as url, Client(url) as client:
             progress.remove_task(waiting)
@@ -85,18 +85,6 @@ async def _benchmark(runs: int, folder: Path, outputs: Path, log_path: Path) -> 
             files = [file["filename"] for file in (await client.results_files())["files"]]
     _print(console, worker, rows, [outputs / name for name in files if name.split("_")[0] in campaigns])
     return boot.DONE if all(row["Status"] == "Complete" for row in rows) else boot.FAILED
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.markup import escape as escape_markup
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from daemons.runtime.logs import escape as escape_controls
@@ -24,12 +25,18 @@ RESULT_COLUMNS: Final = (
 """Heading, CSV column, unit."""
 
 
-def make_console() -> Console:
-    """Standard output: colours on a terminal, plain text in a pipe, where nothing is cut to a width."""
-    console = Console(highlight=False)
+def make_console(*, to_stderr: bool = False) -> Console:
+    """Where people read: colours on a terminal, plain text in a pipe, where nothing is cut to a width."""
+    console = Console(highlight=False, stderr=to_stderr)
     if not console.is_terminal:
-        console = Console(highlight=False, width=200)
+        console = Console(highlight=False, stderr=to_stderr, width=200)
     return console
+
+
+def make_progress(console: Console) -> Progress:
+    """Bars on a terminal, gone when the work is done; nothing at all in a pipe."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def shown(text: object) -> str:

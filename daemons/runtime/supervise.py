@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -35,7 +35,7 @@ async def supervise(
 ) -> tuple[str, ...]:
     """Run all services until `stop` is set, by the caller, a service or a signal, and until all have then ended.
 
-    SIGTERM or SIGINT sets `stop`; a second one cuts off what still runs, a third has the signal's default effect. A
+    SIGTERM or SIGINT sets `stop`; a second one cuts off what still runs, a third has the effect it had before. A
     service that raises, or returns unasked (ServiceEnded), makes the others stop in good order; the first such error
     travels out. Services that still run `drain_timeout_s` after `stop` are cancelled, and their names returned.
     `notifier` is fed meanwhile, also while draining, and told of the stop; to tell it "ready" is a service's affair.
@@ -90,6 +90,7 @@ async def _drain(tasks: Sequence[asyncio.Task[None]], force: asyncio.Event, time
 @contextlib.contextmanager
 def _stopped_by_signals(stop: asyncio.Event, force: asyncio.Event) -> Iterator[None]:
     loop = asyncio.get_running_loop()
+    former = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     asked = False
 
     def take(number: signal.Signals) -> None:
@@ -100,16 +101,18 @@ def _stopped_by_signals(stop: asyncio.Event, force: asyncio.Event) -> Iterator[N
             stop.set()
         else:
             force.set()
-            _let_go(loop)
+            _give_back(former, loop)
 
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, take, number)
     try:
         yield
     finally:
-        _let_go(loop)
+        _give_back(former, loop)
 
 
-def _let_go(loop: asyncio.AbstractEventLoop) -> None:
-    for number in STOP_SIGNALS:
-        loop.remove_signal_handler(number)
+def _give_back(former: Mapping[signal.Signals, Any], loop: asyncio.AbstractEventLoop) -> None:
+    """The signals have the effect again that they had before: asyncio by itself would set Python's default for it."""
+    for number, effect in former.items():
+        if loop.remove_signal_handler(number):
+            signal.signal(number, effect)

@@ -36,22 +36,38 @@ def read_document(path: Path) -> Document:
 
 def parse_document(text: str, name: str) -> Document:
     """As `read_document`, from text; `name` is what mistakes call it."""
-    loader = yaml.SafeLoader(text)
     try:
-        root = loader.get_single_node()
-        if root is None:
-            return Document({}, {})
-        if not isinstance(root, yaml.MappingNode):
-            raise ConfigInvalid(f"{name}:1: must hold sections with keys, such as `log:`, and holds {_kind_of(root)}")
-        _refuse_duplicates(root, name)
-        lines = {path: line for path, line in _lines(root, ()) if line}
-        return Document(loader.construct_document(root), lines)
-    except yaml.YAMLError as error:
+        return _parse(_Loader(text), name)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigInvalid(f"{name}:{line}: is not text: it has the character {error.character:#06x}") from error
+    except yaml.MarkedYAMLError as error:
         raise ConfigInvalid(_as_sentence(error, name)) from error
     except RecursionError as error:
         raise ConfigInvalid(f"{name}: is nested too deeply, or an alias in it contains itself") from error
-    finally:
-        loader.dispose()
+    except (ValueError, LookupError, AttributeError) as error:
+        # What PyYAML lets out where a value contradicts the tag before it, such as `!!bool maybe`.
+        raise ConfigInvalid(f"{name}: a value doesn't fit the `!!` tag before it; remove the tag") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, to which a date is text: no setting is a date, and 2026-99-99 would be an error of its own."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
+    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _parse(loader: _Loader, name: str) -> Document:
+    root = loader.get_single_node()
+    if root is None or root.tag == "tag:yaml.org,2002:null":
+        return Document({}, {})
+    if not isinstance(root, yaml.MappingNode):
+        raise ConfigInvalid(f"{name}:1: must hold sections with keys, such as `log:`, and holds {_kind_of(root)}")
+    _refuse_duplicates(root, name)
+    return Document(loader.construct_document(root), dict(_lines(root, ())))
 
 
 def parse_scalar(text: str) -> Any:
@@ -60,8 +76,8 @@ def parse_scalar(text: str) -> Any:
     Text that is no YAML is itself.
     """
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return yaml.load(text, _Loader)  # noqa: S506 (it is a SafeLoader)
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError):
         return text
 
 
@@ -120,11 +136,8 @@ def _kind_of(node: yaml.Node) -> str:
     return "a list" if isinstance(node, yaml.SequenceNode) else "a single value"
 
 
-def _as_sentence(error: yaml.YAMLError, name: str) -> str:
-    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        reason = getattr(error, "reason", None) or " ".join(str(error).split())
-        return f"{name}: is not a YAML file: {reason}"
-    where = f"{name}:{error.problem_mark.line + 1}"
+def _as_sentence(error: yaml.MarkedYAMLError, name: str) -> str:
+    where = f"{name}:{error.problem_mark.line + 1}" if error.problem_mark else name
     problem = error.problem or "can't be read as YAML"
     if "'\\t'" in problem:
         return f"{where}: a tab stands where YAML wants spaces; indent with spaces"

@@ -54,6 +54,7 @@ class Lease:
         self._membership = membership
         self._job = job
         self._standing = standing
+        self._was_forgotten = False
 
     async def keep(self) -> Cancelled | Lost:
         """Beat until an answer ends the attempt. Raises WorkerReplaced when this process is to end with it."""
@@ -69,12 +70,12 @@ class Lease:
         except MAY_PASS:
             return None
         except NotFound:
-            await self._come_back()
-            return None
+            return await self._come_back()
         except WorkerReplaced:
             raise
         except Conflict as conflict:
             return Lost(str(conflict))
+        self._was_forgotten = False
         return Cancelled() if answer.cancel == self._job.job_id else None
 
     async def _send(self) -> BeatAnswer:
@@ -92,10 +93,14 @@ class Lease:
         except TimeoutError as error:
             raise OrchestratorUnavailable(f"a beat was not answered within {patience_s:g} s") from error
 
-    async def _come_back(self) -> None:
-        """The orchestrator has forgotten this worker, not necessarily its job: the result may still be taken."""
-        log.warning("worker was unknown to the orchestrator", job_id=self._job.job_id)
+    async def _come_back(self) -> Lost | None:
+        """The orchestrator has forgotten this worker, or the job: the beat after registering again will tell."""
+        if self._was_forgotten:
+            return Lost("the orchestrator has no such job any more")
+        log.warning("worker or its job was unknown to the orchestrator", job_id=self._job.job_id)
         try:
             await self._membership.join_again()
         except MAY_PASS:
-            return
+            return None
+        self._was_forgotten = True
+        return None

@@ -11,9 +11,10 @@ from aiohttp import web
 from daemons.core.errors import WorkerReplaced
 from daemons.runtime.locks import FileLock
 from daemons.worker import patience
+from daemons.worker.attempt import KILL_GRACE_S
 from tests.support.fake_orchestrator import DROP_REPLY, FakeOrchestrator, refusal, serving
 from tests.support.model_server import serving_models, status
-from tests.support.worker_world import WorkerWorld
+from tests.support.worker_world import WorkerWorld, come_true
 
 
 @pytest.fixture(autouse=True)
@@ -161,8 +162,7 @@ async def test_an_orchestrator_that_is_away_kills_no_measurement(tmp_path):
             await world.bench.began.wait()
         beats = fake.count("heartbeat")
         world.bench.may_end.set()
-        while not outbox(world):  # there is nobody here who could tell
-            await asyncio.sleep(0.01)  # noqa: ASYNC110
+        await come_true(lambda: outbox(world))
         assert fake.results == []
         async with serving(fake, port):
             await fake.until(lambda: fake.results)
@@ -197,6 +197,17 @@ async def test_a_stale_attempt_is_killed_and_dropped_without_a_word(world):
     async with world.working():
         await world.bench.began.wait()
         world.fake.faults["heartbeat"].append(refusal(409, "stale_attempt"))
+        await world.fake.until(lambda: world.fake.count("claim") == 2)
+    assert world.bench.killed == 1
+    assert world.fake.count("result") == 0
+
+
+async def test_a_job_that_the_orchestrator_has_forgotten_is_dropped(world):
+    """A beat's 404 may mean the worker or the job; once the worker is known again, it means the job."""
+    world.job()
+    async with world.working():
+        await world.bench.began.wait()
+        world.fake.answers["heartbeat"] = lambda: refusal(404, "not_found")
         await world.fake.until(lambda: world.fake.count("claim") == 2)
     assert world.bench.killed == 1
     assert world.fake.count("result") == 0
@@ -292,7 +303,7 @@ async def test_the_jobs_time_includes_its_download(world):
     world.models.behaviour["m.onnx"] = dripping
     world.job(timeout_seconds=0.2)
     async with world.working():
-        await world.fake.until(lambda: world.fake.results)
+        await world.fake.until(lambda: world.fake.results, timeout_s=KILL_GRACE_S - 1)
     assert "timeout_seconds of 0.2 s (in the phase download, 1 of 1000 done)" in world.fake.results[0][1]["Remark"]
 
 

@@ -24,7 +24,7 @@ from daemons.orchestrator import daemon as orchestrator
 from daemons.runtime.locks import FileLock
 from daemons.worker.daemon import make_agent
 from tests.support.model_server import serving_models
-from tests.support.worker_world import ObedientBench
+from tests.support.worker_world import ObedientBench, come_true
 
 
 @contextlib.asynccontextmanager
@@ -80,9 +80,11 @@ async def models():
 async def ended(client: Client, campaign_id: str, timeout_s: float = 20.0):
     """The campaign's view once all of its jobs have ended."""
     async with asyncio.timeout(timeout_s):
-        while (view := await client.campaign(campaign_id))["status"] == "running":
+        while True:
+            view = await client.campaign(campaign_id)
+            if view["status"] != "running":
+                return view
             await asyncio.sleep(0.05)
-    return view
 
 
 def campaign(models, **job):
@@ -156,9 +158,7 @@ async def test_a_reset_while_a_job_runs_makes_a_new_worker_and_drops_the_attempt
         await client.submit(campaign(models))
         await bench.began.wait()
         await client.reset()
-        async with asyncio.timeout(20):
-            while not bench.killed:
-                await asyncio.sleep(0.05)
+        await come_true(lambda: bench.killed)
         bench.may_end.set()
         accepted = await client.submit(campaign(models))
         assert (await ended(client, accepted["campaign_id"]))["status"] == "completed"

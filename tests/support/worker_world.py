@@ -19,6 +19,13 @@ from tests.support.fake_orchestrator import FakeOrchestrator, a_job
 from tests.support.model_server import ModelServer
 
 
+async def come_true(fact: Callable[[], object], timeout_s: float = 20.0) -> None:
+    """Return once `fact` holds: for what nobody tells, such as a file that appears."""
+    async with asyncio.timeout(timeout_s):
+        while not fact():  # noqa: ASYNC110 - a file system rings no bell
+            await asyncio.sleep(0.01)
+
+
 class ObedientBench:
     """Measures nothing: it waits until the test lets it go on, and remembers what became of it."""
 

@@ -145,9 +145,11 @@ def test_paths_are_spelt_as_people_write_them():
 
 JSON_LIKE = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 200) | st.text(max_size=6),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(["name", "wheels", "load", "spokes", "colour", "low", "other"]), inner, max_size=4
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["name", "wheels", "load", "spokes", "colour", "low", "other"]), inner, max_size=4
+        )
     ),
     max_leaves=12,
 )

@@ -1,0 +1,166 @@
+"""The measuring process: takes one order on its channel, answers once, and ends.
+
+It imports what it measures with and nothing more, since every library would stand in each peak of memory; and it does
+so before the order comes, since it is started ahead of time. While it waits it sleeps in a read.
+
+Protocol, one JSON document a line: ``{"ready": pid}`` from here; an order from there; ``{"progress": …}`` from here, at
+most about one a second; last, from here, ``{"outcome": …}``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from typing import Any, Final
+
+from daemons.worker.bench.conditions import condition_warnings
+from daemons.worker.bench.figures import figures, sample_warnings, samples
+from daemons.worker.bench.measure import Order, measure, real_instruments
+from daemons.worker.bench.memory import own_memory
+from daemons.worker.engines.base import Engine, EngineError
+
+PR_SET_PDEATHSIG: Final = 1
+PROGRESS_EVERY_S: Final = 1.0
+MAX_FILE_BYTES: Final = 2**30
+"""No model has a reason to make this process write more than that to one file."""
+
+
+class Channel:
+    """The line to the worker daemon. Nothing else is written there, whatever libraries print."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._socket = socket.socket(fileno=descriptor)
+        self._told_at = 0.0
+        self._phase = ""
+
+    def receive(self) -> dict[str, Any] | None:
+        """The order, or None if the daemon is gone."""
+        with self._socket.makefile("rb") as lines:
+            line = lines.readline()
+        order: dict[str, Any] | None = json.loads(line) if line else None
+        return order
+
+    def send(self, **document: Any) -> None:
+        """One document."""
+        self._socket.sendall(json.dumps(document).encode() + b"\n")
+
+    def progress(self, phase: str, done: int | None, total: int | None) -> None:
+        """Tell how far the measurement is: at each new phase, and now and then inside one."""
+        now = time.monotonic()
+        if phase == self._phase and now - self._told_at < PROGRESS_EVERY_S:
+            return
+        self._phase, self._told_at = phase, now
+        self.send(progress={"phase": phase, "done": done, "total": total})
+
+
+def main(arguments: list[str]) -> None:
+    """``CHANNEL PARENT ENGINE``: the channel's descriptor, the daemon's process, and the engine to have ready."""
+    channel, parent, spec = Channel(int(arguments[0])), int(arguments[1]), arguments[2]
+    die_with(parent)
+    limit(resource.RLIMIT_CORE, 0)
+    limit(resource.RLIMIT_FSIZE, MAX_FILE_BYTES)
+    engines = {spec: make_engine(spec)}
+    channel.send(ready=os.getpid())
+    order = channel.receive()
+    if order is not None:
+        channel.send(outcome=answer(order, engines, channel))
+    # Ends here and now: taking the runtime down in good order would only keep the daemon waiting.
+    os._exit(0)
+
+
+def die_with(parent: int) -> None:
+    """End this process when its parent ends, also in the middle of native code."""
+    if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415 (where it isn't needed it isn't in the peaks)
+
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0)
+    else:
+        import threading  # noqa: PLC0415
+
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def _end_after(parent: int) -> None:
+    """Wait for the parent's end without using the processor (kqueue(2)), then end the whole group."""
+    import select  # noqa: PLC0415
+
+    if sys.platform != "linux":
+        queue = select.kqueue()
+        event = select.kevent(parent, select.KQ_FILTER_PROC, select.KQ_EV_ADD, select.KQ_NOTE_EXIT)
+        with contextlib.suppress(ProcessLookupError):
+            queue.control([event], 1)
+        os.killpg(0, signal.SIGKILL)
+
+
+def limit(kind: int, most: int) -> None:
+    """Set a resource limit for good, as far as this process may."""
+    _, hard = resource.getrlimit(kind)
+    value = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(kind, (value, value))
+
+
+def make_engine(spec: str) -> Engine:
+    """The engine that ``module:class`` names."""
+    module, _, name = spec.partition(":")
+    engine: Engine = getattr(importlib.import_module(module), name)()
+    return engine
+
+
+def answer(request: dict[str, Any], engines: dict[str, Engine], channel: Channel) -> dict[str, Any]:
+    """The outcome of an order. Whatever goes wrong is an outcome too."""
+    try:
+        if request.get("memory_limit_bytes"):
+            limit(resource.RLIMIT_DATA, request["memory_limit_bytes"])
+        engine = engines.get(request["engine"]) or make_engine(request["engine"])
+        return measured(request, engine, channel)
+    except EngineError as error:
+        return failed(str(error))
+    except MemoryError:
+        return failed(f"out of memory{_limit_named(request)}")
+    except Exception as error:  # noqa: BLE001 (the edge of this process: a bug of an engine is an outcome)
+        return failed(f"{request['engine']} raised {type(error).__name__}: {error}")
+
+
+def measured(request: dict[str, Any], engine: Engine, channel: Channel) -> dict[str, Any]:
+    """The outcome of a measurement that went well."""
+    warnings = condition_warnings()
+    order = Order(
+        path=request["model_path"],
+        unit=request["compute_unit"],
+        inference_runs=request["num_inference_runs"],
+        load_runs=request["num_load_runs"],
+        warmup_runs=request["warmup_runs"],
+        threads=request["threads"],
+        seed=request["seed"],
+    )
+    taken = measure(order, engine, real_instruments(own_memory(), channel.progress))
+    columns = {
+        **figures(taken),
+        "Engine": engine.name,
+        "EngineVersion": engine.version(),
+        "Warnings": [*warnings, *sample_warnings(taken)],
+    }
+    return {"status": "Complete", "figures": columns, "samples": samples(taken)}
+
+
+def failed(remark: str) -> dict[str, Any]:
+    """The outcome without figures."""
+    return {"status": "Failed", "figures": {"Remark": remark[:4000]}}
+
+
+def _limit_named(request: dict[str, Any]) -> str:
+    most = request.get("memory_limit_bytes")
+    return f": the limit for a measurement is {most / 2**20:.0f} MB" if most else ""
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

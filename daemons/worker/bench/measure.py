@@ -1,0 +1,195 @@
+"""The phases of a measurement, in their order, over a clock, a memory and an engine that are passed in.
+
+Nothing happens between the two readings of the clock that enclose a run but the run itself.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+
+from daemons.core.stats import relative_spread
+from daemons.worker.bench.memory import Memory
+from daemons.worker.engines.base import Engine, Facts, LoadedModel
+
+Clock = Callable[[], int]
+"""Nanoseconds that never go back."""
+
+Progress = Callable[[str, int | None, int | None], None]
+"""Told the phase, and how many of how many are done; never while the clock runs."""
+
+SETTLED_RUNS: Final = 5
+SETTLED_SPREAD: Final = 0.05
+MAX_WARMUP_RUNS: Final = 50
+MAX_WARMUP_NS: Final = 10 * 10**9
+READ_CHUNK: Final = 2**20
+
+
+class Order(NamedTuple):
+    """What to measure, and how often."""
+
+    path: str
+    unit: str
+    inference_runs: int
+    load_runs: int
+    warmup_runs: int | None
+    threads: int | None
+    seed: int
+
+
+class Taken(NamedTuple):
+    """What was measured: times in nanoseconds, memory in bytes."""
+
+    loads: list[int]
+    warmups: list[int]
+    runs: list[int]
+    baseline: int | None
+    load_peak: int | None
+    inference_peak: int | None
+    peaks_are_per_phase: bool
+    cpu_s: float
+    wall_s: float
+    facts: Facts
+    shapes: str
+
+
+class Instruments(NamedTuple):
+    """What a measurement reads."""
+
+    clock: Clock
+    cpu_clock: Callable[[], float]
+    memory: Memory
+    progress: Progress
+
+
+def real_instruments(memory: Memory, progress: Progress) -> Instruments:
+    """The clocks of this machine."""
+    return Instruments(time.perf_counter_ns, time.process_time, memory, progress)
+
+
+def measure(order: Order, engine: Engine, tools: Instruments) -> Taken:
+    """Measure, phase by phase. Raises EngineError as the engine does."""
+    warm_page_cache(order.path)
+    baseline = tools.memory.now()
+    tools.progress("loading", 0, order.load_runs)
+    load_phase_is_clean = tools.memory.begin_phase()
+    model, first_load = timed_load(order, engine, tools.clock)
+    load_peak = tools.memory.peak()
+    try:
+        feed, shapes = model.inputs(order.seed)
+        inference_phase_is_clean = tools.memory.begin_phase()
+        warmups = warm_up(model, feed, order.warmup_runs, tools)
+        runs, cpu_s, wall_s = timed_runs(model, feed, order.inference_runs, tools)
+        inference_peak = tools.memory.peak()
+        facts = model.facts()
+    finally:
+        model.close()
+    del model, feed
+    loads = [first_load, *further_loads(order, engine, tools)]
+    return Taken(
+        loads=loads,
+        warmups=warmups,
+        runs=runs,
+        baseline=baseline,
+        load_peak=load_peak,
+        inference_peak=inference_peak,
+        peaks_are_per_phase=load_phase_is_clean and inference_phase_is_clean,
+        cpu_s=cpu_s,
+        wall_s=wall_s,
+        facts=facts,
+        shapes=shapes,
+    )
+
+
+def warm_page_cache(path: str) -> None:
+    """Read the file once, so that the first load of every device finds it in memory."""
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (unbuffered, and no path is needed)
+        while file.read(READ_CHUNK):
+            pass
+
+
+def timed_load(order: Order, engine: Engine, clock: Clock) -> tuple[LoadedModel, int]:
+    """The loaded model, and how long that took."""
+    with collector_off():
+        begin = clock()
+        model = engine.load(order.path, order.unit, order.threads)
+        return model, clock() - begin
+
+
+def further_loads(order: Order, engine: Engine, tools: Instruments) -> Iterator[int]:
+    """The loads after the first. They come last: the heap that they leave would raise the peak of the runs."""
+    for done in range(1, order.load_runs):
+        tools.progress("loading again", done, order.load_runs)
+        model, took = timed_load(order, engine, tools.clock)
+        model.close()
+        del model
+        yield took
+
+
+def warm_up(model: LoadedModel, feed: Any, wanted: int | None, tools: Instruments) -> list[int]:
+    """Run until the runs have settled, or as often as `wanted`; how long each took, the very first run included."""
+    tools.progress("warming up", 0, wanted)
+    taken: list[int] = []
+    began = tools.clock()
+    with collector_off():
+        while not is_warm(taken, tools.clock() - began, wanted):
+            taken.append(timed_run(model, feed, tools.clock))
+    return taken
+
+
+def is_warm(taken: list[int], elapsed_ns: int, wanted: int | None) -> bool:
+    """Whether the timed runs may begin."""
+    if wanted is not None:
+        return len(taken) >= wanted
+    if not taken:
+        return False
+    if len(taken) >= MAX_WARMUP_RUNS or elapsed_ns >= MAX_WARMUP_NS:
+        return True
+    last = taken[-SETTLED_RUNS:]
+    spread = relative_spread(last)
+    return len(last) == SETTLED_RUNS and spread is not None and spread < SETTLED_SPREAD
+
+
+def timed_runs(model: LoadedModel, feed: Any, count: int, tools: Instruments) -> tuple[list[int], float, float]:
+    """Exactly `count` runs: how long each took, and the processor and wall seconds of them together."""
+    tools.progress("measuring", 0, count)
+    taken: list[int] = []
+    with collector_off():
+        cpu_began, began = tools.cpu_clock(), tools.clock()
+        for done in range(count):
+            taken.append(timed_run(model, feed, tools.clock))
+            tools.progress("measuring", done + 1, count)
+        return taken, tools.cpu_clock() - cpu_began, (tools.clock() - began) / 1e9
+
+
+def timed_run(model: LoadedModel, feed: Any, clock: Clock) -> int:
+    """How long one inference took. Its outputs are let go of after the clock is read."""
+    run = model.run
+    begin = clock()
+    outputs = run(feed)
+    took = clock() - begin
+    del outputs
+    return took
+
+
+@contextmanager
+def collector_off() -> Iterator[None]:
+    """Collect garbage now, and not inside."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def effective_cores() -> int:
+    """Processors that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1

@@ -1,0 +1,40 @@
+"""`benchfleet demo` does what the README's first line says: real figures, a CSV, nothing left running."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import psutil
+
+from tests.support.processes import run_command
+
+
+def test_demo_prints_figures_and_leaves_a_whole_csv_and_no_process(tmp_path: Path) -> None:
+    before = set(psutil.pids())
+
+    done = run_command("demo", "--runs", "5", cwd=tmp_path, timeout_s=110)
+
+    assert done.returncode == 0, done.stderr
+    files = sorted((tmp_path / "outputs").glob("campaign-*_results.csv"))
+    assert len(files) == 2
+    rows = [row for file in files for row in csv.DictReader(file.open())]
+    assert {row["FileName"] for row in rows} == {"light_squeezenet.onnx", "light_resnet50.onnx"}
+    for row in rows:
+        assert row["Status"] == "Complete", row
+        assert float(row["InferenceMsMedian"]) > 0
+        assert float(row["LoadMsMedian"]) > 0
+        assert float(row["PeakInferenceRamUsage"]) > float(row["BaselineRamUsage"]) > 0
+        assert row["ExecutionProvider"] == "CPUExecutionProvider"
+    for file in files:
+        assert str(file) in done.stdout
+    assert "ms" in done.stdout
+    left = [process for process in psutil.process_iter() if process.pid not in before and _is_ours(process)]
+    assert left == []
+
+
+def _is_ours(process: psutil.Process) -> bool:
+    try:
+        return any(word in " ".join(process.cmdline()) for word in ("daemons", "valkey-server"))
+    except psutil.Error:
+        return False
