@@ -47,7 +47,7 @@ _STATUSES: Final[dict[type[BaseException], int]] = {
 
 def run(main: Callable[[], Coroutine[Any, Any, int | None]], environ: Mapping[str, str] = os.environ) -> int:
     """The exit status of the asyncio program `main`; None from it means that all went well."""
-    return as_the_manager_reads_it(call(lambda: asyncio.run(main())), environ)
+    return call(lambda: asyncio.run(main()), environ)
 
 
 def as_the_manager_reads_it(status: int, environ: Mapping[str, str]) -> int:
@@ -60,7 +60,7 @@ def as_the_manager_reads_it(status: int, environ: Mapping[str, str]) -> int:
     return DONE if status == MUST_NOT_RESTART and under_launchd else status
 
 
-def call(main: Callable[[], int | None]) -> int:
+def call(main: Callable[[], int | None], environ: Mapping[str, str] = os.environ) -> int:
     """The exit status of `main`: what it returns, or what its error means, which is told on stderr.
 
     A BenchfleetError is told as a sentence, a bug with its traceback. SystemExit passes.
@@ -70,7 +70,7 @@ def call(main: Callable[[], int | None]) -> int:
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (the outermost edge of the program)
         cause = innermost(error)
         _tell(cause)
-        return exit_status(cause)
+        return as_the_manager_reads_it(exit_status(cause), environ)
 
 
 def exit_status(error: BaseException) -> int:

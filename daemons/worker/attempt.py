@@ -81,8 +81,17 @@ class Attempts:
             model = await self._cache.fetch(job.model_url, job.model_sha256, _counting_into(standing))
         standing.advance(Progress(phase="measuring"))
         left_s = deadline - asyncio.get_running_loop().time()
-        outcome = await self._bench.measure(self._request(job, model, left_s), standing.advance)
+        outcome = await self._measured(self._request(job, model, left_s), standing)
         return labelled(outcome, job, model)
+
+    async def _measured(self, request: BenchRequest, standing: Standing) -> Outcome:
+        try:
+            return await self._bench.measure(request, standing.advance)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            remark = f"the measuring process could not be started on this device: {error.strerror or error}"
+            return Outcome(status=ReportStatus.FAILED, measurement=Measurement(remark=remark))
 
     def _request(self, job: ClaimedJob, model: Model, timeout_s: float) -> BenchRequest:
         return BenchRequest(

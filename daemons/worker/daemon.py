@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Final
@@ -15,21 +16,25 @@ import structlog
 
 from daemons.client import Client
 from daemons.core.errors import ConfigInvalid
-from daemons.core.models import DeviceInfo, RegisterRequest
-from daemons.core.settings import DeviceSettings, WorkerSettings
+from daemons.core.models import RegisterRequest
+from daemons.core.settings import WorkerSettings
 from daemons.runtime.folders import state_folder
 from daemons.runtime.locks import FileLock
 from daemons.runtime.notify import Notifier
 from daemons.runtime.supervise import supervise
 from daemons.worker.agent import LAST_DELIVERY_S, RELEASE_TIMEOUT_S, Agent, Uplink
 from daemons.worker.attempt import Attempts, Bench
+from daemons.worker.bench.runner import Bench as ChildBench
+from daemons.worker.bench.runner import kill_leftover
 from daemons.worker.deliver import Outbox
 from daemons.worker.devicelock import measuring_lock
 from daemons.worker.download import Limits
+from daemons.worker.host import device_facts
 from daemons.worker.identity import device_udid
 from daemons.worker.membership import GOODBYE_TIMEOUT_S, Membership, address_towards
 from daemons.worker.models import ModelCache
 from daemons.worker.patience import Contact
+from daemons.worker.probe import Probe, probe_units
 
 log = structlog.get_logger(__name__)
 
@@ -40,24 +45,57 @@ FAREWELL_S: Final = RELEASE_TIMEOUT_S + LAST_DELIVERY_S + GOODBYE_TIMEOUT_S + 1.
 DeviceLock = Callable[[], AbstractAsyncContextManager[object]]
 
 
-async def run(settings: WorkerSettings, *, index: int = 0, stop: asyncio.Event | None = None) -> None:
+async def run(settings: WorkerSettings, *, salt: str = "", stop: asyncio.Event | None = None) -> None:
     """Work until `stop` is set or a signal asks for it.
 
-    Workers beside the first on one machine have a state folder of their own and an `index` above 0, which makes each
-    a device of its own to the fleet. Raises ConfigInvalid for settings that can't be used, AlreadyRunning if the
+    Several workers on one machine have a state folder each, which makes each a device of its own to the fleet; a
+    `salt` does the same by another name. Raises ConfigInvalid for settings that can't be used, AlreadyRunning if the
     state folder is taken, and WorkerReplaced when a newer process has registered as this device.
     """
     stop = stop or asyncio.Event()
     state = state_folder("worker", settings.storage.state_dir)
     _make_folder(state)
     with FileLock(state / "owner.lock").held_now():
-        await _serve(settings, state, index, stop)
+        await _serve(settings, state, salt or identity_salt(settings, state), stop)
 
 
-def device_name(settings: DeviceSettings, index: int) -> str:
-    """What people call this worker: as configured, or the host's name; further ones on one machine are numbered."""
-    name = settings.name or socket.gethostname() or "unnamed device"
-    return f"{name} #{index + 1}" if index else name
+def identity_salt(settings: WorkerSettings, state: Path) -> str:
+    """What keeps workers of one machine apart: nothing for the one in the usual folder, else the folder's place."""
+    return "" if settings.storage.state_dir is None else str(state)
+
+
+async def _serve(settings: WorkerSettings, state: Path, salt: str, stop: asyncio.Event) -> None:
+    record, notifier = state / "child.json", Notifier.from_environ()
+    await asyncio.to_thread(kill_leftover, record)
+    probe = await probe_units()
+    card = await asyncio.to_thread(_card, settings, state, salt, probe)
+    bench = ChildBench(probe.serving, record)
+    async with _closing(bench), Client(settings.orchestrator.url, settings.orchestrator.token_file) as client:
+        agent = make_agent(settings, client, card, bench, measuring_lock().held, state, notifier.status)
+        log.info("worker started", url=client.url, state_dir=str(state), units=card.capabilities)
+        notifier.ready("started")
+        drain_s = settings.limits.drain_timeout_s + FAREWELL_S
+        await supervise({"agent": agent.run}, stop, drain_timeout_s=drain_s, notifier=notifier)
+
+
+@contextlib.asynccontextmanager
+async def _closing(bench: ChildBench) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await bench.close()
+
+
+def _card(settings: WorkerSettings, state: Path, salt: str, probe: Probe) -> RegisterRequest:
+    """What this process registers with."""
+    facts = device_facts()
+    return RegisterRequest(
+        device_name=settings.device.name or socket.gethostname() or "unnamed device",
+        ip_address=address_towards(settings.orchestrator.url),
+        capabilities=offered_units(settings.device.units, list(probe.units)),
+        device_info=msgspec.structs.replace(facts, udid=device_udid(state, salt=salt), engines=probe.engines),
+        instance_id=uuid.uuid4().hex,
+    )
 
 
 def offered_units(wanted: list[str] | None, found: list[str]) -> list[str]:

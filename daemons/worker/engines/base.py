@@ -48,6 +48,9 @@ class Inputs(NamedTuple):
 class LoadedModel(abc.ABC):
     """A model on its compute unit, ready to run."""
 
+    first_run_ns: int | None = None
+    """How long the model's very first run took, where `inputs` needed one to see that the model takes them."""
+
     @abc.abstractmethod
     def facts(self) -> Facts:
         """What really runs."""

@@ -38,7 +38,7 @@ def ending(error):
 )
 def test_an_error_is_an_exit_status(error, status):
     with capture_logs():
-        assert boot.call(ending(error)) == status
+        assert boot.call(ending(error), {}) == status
 
 
 def test_every_error_of_ours_has_a_status():
@@ -109,9 +109,10 @@ def test_an_exit_that_was_asked_for_passes():
 )
 def test_launchd_is_told_not_to_restart_in_the_one_way_it_knows(environ, status):
     async def main():
-        raise errors.ConfigInvalid("x")
+        raise errors.WorkerReplaced("x")
 
     assert boot.run(main, environ) == status
+    assert boot.call(ending(errors.ConfigInvalid("x")), environ) == status
 
 
 def test_under_launchd_a_failure_is_still_a_failure():

@@ -107,7 +107,7 @@ def test_a_variable_does_not_hide_that_its_section_is_no_section(write):
         ("BENCHFLEET_KITCHEN__OVEN", "did you mean BENCHFLEET_KITCHEN__OVENS?"),
         ("BENCHFLEET_KITCHEN_OVENS", "did you mean BENCHFLEET_KITCHEN__OVENS?"),
         ("BENCHFLEET_TOKENFILE", "did you mean BENCHFLEET_TOKEN_FILE?"),
-        ("BENCHFLEET_ZZZ", "a key is set by BENCHFLEET_SECTION__KEY, such as "),
+        ("BENCHFLEET_ZZZ", "a key is set by BENCHFLEET_SECTION__KEY, such as BENCHFLEET_DOOR__IS_OPEN"),
     ],
 )
 def test_a_variable_that_means_nothing_is_refused_with_a_suggestion(name, hint):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from daemons.core.errors import ConfigInvalid
-from daemons.core.settings import DeviceSettings
+from daemons.core.settings import WorkerSettings, WorkerStorage
 from daemons.worker import devicelock
-from daemons.worker.daemon import device_name, offered_units
+from daemons.worker.daemon import identity_salt, offered_units
 from daemons.worker.membership import address_towards, check_protocol
 
 FOUND = ["GPU (ONNX)", "CPU (ONNX)"]
@@ -30,10 +31,10 @@ def test_a_device_that_offers_nothing_is_a_configuration_error(wanted, found):
         offered_units(wanted, found)
 
 
-def test_further_workers_of_one_machine_are_numbered():
-    named = DeviceSettings(name="bench 7")
-    assert [device_name(named, index) for index in range(3)] == ["bench 7", "bench 7 #2", "bench 7 #3"]
-    assert device_name(DeviceSettings(), 0)
+def test_workers_in_folders_of_their_own_are_devices_of_their_own():
+    usual, own = WorkerSettings(), WorkerSettings(storage=WorkerStorage(state_dir="/a"))
+    assert identity_salt(usual, Path("/var/lib/benchfleet")) == ""
+    assert identity_salt(own, Path("/a")) != identity_salt(own, Path("/b"))
 
 
 def test_the_older_side_is_told_to_upgrade():

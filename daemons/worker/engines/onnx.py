@@ -1,0 +1,205 @@
+"""ONNX models through ONNX Runtime, on the execution provider that a compute unit stands for and on no other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import onnxruntime as ort
+
+from daemons.core.units import CPU_ONNX
+from daemons.worker.bench.inputs import Fitting, Spec, Value, fitting_inputs, native_form
+from daemons.worker.bench.values import KINDS
+from daemons.worker.engines.base import Engine, EngineError, Facts, Inputs, LoadedModel, ProviderAbsent
+from daemons.worker.engines.onnx_errors import sentence
+from daemons.worker.engines.tiny import TINY_ONNX
+
+CPU_PROVIDER: Final = "CPUExecutionProvider"
+QUIET: Final = 4
+"""Severity from which ONNX Runtime writes to stderr: fatal alone, for what is wrong comes as an exception."""
+RECORD_PLACEMENT: Final = "session.record_ep_graph_assignment_info"
+
+
+class Placement(NamedTuple):
+    """What a compute unit means to ONNX Runtime."""
+
+    provider: str
+    options: Mapping[str, str]
+    with_cpu: bool
+    """Whether nodes that the provider doesn't know may go to the CPU, as the runtime does with shape arithmetic."""
+
+
+PLACEMENTS: Final[dict[str, Placement]] = {
+    CPU_ONNX: Placement(CPU_PROVIDER, {}, with_cpu=False),
+}
+
+
+class OnnxRuntimeEngine(Engine):
+    """ONNX Runtime as it is installed here."""
+
+    name = "ONNX Runtime"
+    units = tuple(PLACEMENTS)
+
+    def version(self) -> str:
+        """The runtime's version."""
+        return str(ort.__version__)
+
+    def takes(self, file_name: str) -> bool:
+        """Everything but Core ML's own formats: a file that was sent under any other name may well be an ONNX model."""
+        return not file_name.lower().rstrip("/").endswith((".mlmodel", ".mlpackage", ".mlmodelc"))
+
+    def load(self, path: str, unit: str, threads: int | None) -> LoadedModel:
+        """The model, with its provider read back."""
+        return OnnxModel(path, placement_of(unit), threads)
+
+    def probe(self, unit: str) -> None:
+        """Adds two numbers on `unit`."""
+        model = OnnxModel(TINY_ONNX, placement_of(unit), threads=1)
+        try:
+            model.run(model.inputs(seed=0).feed)
+        finally:
+            model.close()
+
+
+def placement_of(unit: str) -> Placement:
+    """The provider of a unit, which must be part of the installed runtime."""
+    placement = PLACEMENTS.get(unit)
+    if placement is None:
+        raise ProviderAbsent(f"ONNX Runtime doesn't serve {unit}; it serves {', '.join(PLACEMENTS)}.")
+    if placement.provider not in ort.get_available_providers():
+        raise ProviderAbsent(
+            f"{unit} needs {placement.provider}, which the installed ONNX Runtime {ort.__version__} lacks; "
+            f"it has {', '.join(ort.get_available_providers())}."
+        )
+    return placement
+
+
+class OnnxModel(LoadedModel):
+    """A session and how to feed it."""
+
+    def __init__(self, model: str | bytes, placement: Placement, threads: int | None) -> None:
+        self._model, self._placement, self._wanted_threads = model, placement, threads
+        before = thread_count()
+        self._session: Any = make_session(model, placement, threads)
+        self._threads = threads or max(thread_count() - before + 1, 1)
+        require_provider(self._session, placement)
+        self._specs = [Spec(one.name, one.type, tuple(one.shape)) for one in self._session.get_inputs()]
+        self._is_native = all(
+            is_native(one.type) for one in (*self._session.get_inputs(), *self._session.get_outputs())
+        )
+
+    def facts(self) -> Facts:
+        """Providers, share and threads as they are."""
+        return Facts(tuple(self._session.get_providers()), self._share(), self._threads)
+
+    def _share(self) -> float | None:
+        """Share of the nodes on the unit's provider.
+
+        Keeping the record makes a load a few per cent slower, so where it is needed it is taken from a session of its
+        own. A session with one provider has no other place for a node.
+        """
+        if self._session.get_providers() == [self._placement.provider]:
+            return 1.0
+        recorded = make_session(self._model, self._placement, self._wanted_threads, record=True)
+        return provider_share(recorded, self._placement.provider)
+
+    def inputs(self, seed: int) -> Inputs:
+        """Inputs that the model takes."""
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        found: Fitting = fitting_inputs(self._specs, self._try, seed, metadata=metadata, given={})
+        self.first_run_ns = found.first_run_ns
+        return Inputs(self._feed(found.values), found.shapes)
+
+    def _try(self, values: dict[str, Value]) -> None:
+        self.run(self._feed(values))
+
+    def _feed(self, values: dict[str, Value]) -> dict[str, Any]:
+        form = native_form if self._is_native else runtime_form
+        return {name: form(value) for name, value in values.items()}
+
+    def run(self, feed: Any) -> Any:
+        """One inference."""
+        try:
+            if self._is_native:
+                return self._session.run(None, feed)
+            return self._session.run_with_ort_values(None, feed)
+        except Exception as error:
+            raise EngineError(sentence(error, "run")) from error
+
+    def close(self) -> None:
+        """Give back the session's memory."""
+        self._session = None
+
+
+def make_session(model: str | bytes, placement: Placement, threads: int | None, *, record: bool = False) -> Any:
+    """A session on the placement's provider. EngineError says in a sentence why there can be none."""
+    options = ort.SessionOptions()
+    options.log_severity_level = QUIET
+    options.intra_op_num_threads = threads or 0
+    if record:
+        options.add_session_config_entry(RECORD_PLACEMENT, "1")
+    providers: list[Any] = [(placement.provider, dict(placement.options))]
+    if placement.with_cpu:
+        providers.append(CPU_PROVIDER)
+    try:
+        session = ort.InferenceSession(model, options, providers=providers)
+    except Exception as error:
+        raise EngineError(sentence(error, "load")) from error
+    session.disable_fallback()
+    return session
+
+
+def require_provider(session: Any, placement: Placement) -> None:
+    """The provider must be among those that the session reports: the runtime only warns when it left one out."""
+    if placement.provider not in session.get_providers():
+        raise ProviderAbsent(
+            f"ONNX Runtime left out {placement.provider} and would run on {', '.join(session.get_providers())}; "
+            "its driver or device is missing."
+        )
+
+
+def provider_share(session: Any, provider: str) -> float | None:
+    """Nodes on `provider` among all, from a session that kept the record; None where the runtime keeps none."""
+    if not hasattr(session, "get_provider_graph_assignment_info"):
+        return None
+    nodes = [(part.ep_name, len(part.get_nodes())) for part in session.get_provider_graph_assignment_info()]
+    total = sum(count for _, count in nodes)
+    return sum(count for name, count in nodes if name == provider) / total if total else None
+
+
+def is_native(type_name: str) -> bool:
+    """Whether values of this type go in and out as numpy arrays."""
+    element = type_name.rsplit("tensor(", 1)[-1].rstrip(")")
+    return element not in KINDS or KINDS[element].native
+
+
+def runtime_form(value: Value) -> Any:
+    """A tensor in the runtime's own box, for types that numpy lacks. Inputs beside it must come in the same form."""
+    kind = KINDS[value.element]
+    if value.is_sequence or value.element == "string":
+        raise EngineError(f"ONNX Runtime's Python interface takes no {value.element} beside types that numpy lacks.")
+    if kind.native:
+        return ort.OrtValue.ortvalue_from_numpy(value.array)
+    if kind.per_byte > 1:
+        return packed_form(value)
+    return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(value.array, kind.code)
+
+
+def packed_form(value: Value) -> Any:
+    """A tensor whose elements share bytes: the runtime makes it, the bytes are copied in."""
+    import ctypes  # noqa: PLC0415 (rarely needed, and it would be in every peak)
+
+    box = ort.OrtValue.ortvalue_from_shape_and_type(list(value.shape), KINDS[value.element].code)
+    ctypes.memmove(box.data_ptr(), value.array.ctypes.data, value.array.nbytes)
+    return box
+
+
+def thread_count() -> int:
+    """Threads of this process now."""
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except OSError:
+        import psutil  # noqa: PLC0415 (only where there is no /proc)
+
+        return psutil.Process().num_threads()
