@@ -122,11 +122,8 @@ def _split(key: str) -> tuple[str, str]:
 
 def _stranger(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name.removeprefix(PREFIX), [other.removeprefix(PREFIX) for other in known], n=1)
-    hint = (
-        f"did you mean {PREFIX}{close[0]}?"
-        if close
-        else f"a key is set by {PREFIX}SECTION__KEY, such as {min(name for name in known if '__' in name)}"
-    )
+    example = min(other for other in known if "__" in other)
+    hint = f"did you mean {PREFIX}{close[0]}?" if close else f"a key is set by {PREFIX}SECTION__KEY, such as {example}"
     return f"{name}: no setting has this environment variable; {hint}"
 
 

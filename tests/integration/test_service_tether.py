@@ -21,8 +21,8 @@ OWNER = """
 import subprocess, sys
 from daemons.runtime.tether import tethered
 import signal
-command = [sys.executable, "-c", "import os, sys; print(os.getpid(), flush=True); sys.stdin.read()"]
-child = subprocess.Popen(tethered(command, sent=signal.{sent}), stdin=subprocess.PIPE, start_new_session=True)
+command = ["/bin/sh", "-c", "echo $$; exec sleep 60"]
+child = subprocess.Popen(tethered(command, sent=signal.{sent}), start_new_session=True)
 child.wait()
 """
 
@@ -77,7 +77,7 @@ def test_the_command_keeps_its_process_id_its_arguments_and_its_exit_status():
 
 
 def test_signals_reach_the_command_itself():
-    process = subprocess.Popen(tethered(["/bin/sh", "-c", "echo up; exec sleep 600"]), stdout=subprocess.PIPE)
+    process = subprocess.Popen(tethered(["/bin/sh", "-c", "echo up; exec sleep 60"]), stdout=subprocess.PIPE)
     with process:
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
@@ -107,7 +107,7 @@ class TestWatcher:
 
     def test_the_command_ends_when_its_owner_is_killed(self, watched):
         script = "import subprocess, sys; subprocess.Popen(sys.argv[1:]).wait()"
-        command = ["/bin/sh", "-c", "echo $$; exec sleep 600"]
+        command = ["/bin/sh", "-c", "echo $$; exec sleep 60"]
         owner = subprocess.Popen([sys.executable, "-c", script, *watched, *command], stdout=subprocess.PIPE)
         with owner:
             child = int(owner.stdout.readline())
@@ -118,6 +118,16 @@ class TestWatcher:
         process = subprocess.Popen([*watched, "/bin/sh", "-c", "echo $$; exit 7"], stdout=subprocess.PIPE)
         output, _ = process.communicate(timeout=LIMIT_S)  # returns at the end of file
         assert (int(output), process.returncode) == (process.pid, 7)
+
+    def test_the_end_of_a_pipe_is_not_held_back_by_the_watcher(self, watched):
+        command = ["/bin/sh", "-c", "echo up; exec sleep 60 >/dev/null"]
+        with subprocess.Popen([*watched, *command], stdout=subprocess.PIPE) as process:
+            assert process.stdout.readline() == b"up\n"
+            ready, _, _ = select.select([process.stdout], [], [], LIMIT_S)
+            assert ready
+            assert process.stdout.read() == b""
+            assert process.poll() is None
+            process.kill()
 
     def test_the_command_finds_no_child_that_it_never_made(self, watched):
         script = "import os\ntry: os.wait()\nexcept ChildProcessError: print('none')"

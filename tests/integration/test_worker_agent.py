@@ -415,3 +415,14 @@ async def test_registration_is_tried_until_the_orchestrator_answers(world):
     async with world.working():
         await world.fake.until(lambda: world.fake.count("claim"))
     assert world.fake.count("register") == 4
+
+
+async def test_a_device_that_can_start_no_process_reports_why(world, monkeypatch):
+    async def none_left(request, on_progress):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(world.bench, "measure", none_left)
+    world.job()
+    async with world.working():
+        await world.fake.until(lambda: world.fake.results)
+    assert "could not be started on this device: Resource temporarily" in world.fake.results[0][1]["Remark"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 
 Dim = int | str | None
 """Fixed, named, or neither."""
@@ -171,18 +171,18 @@ def sizes_from_metadata(metadata: Mapping[str, str]) -> dict[str, int]:
     return found
 
 
-def _parsed(text: str) -> object:
+def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
         return None
 
 
-def _is_size(value: object) -> bool:
+def _is_size(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 1_000_000
 
 
-def _image_sizes(value: object) -> dict[str, int]:
+def _image_sizes(value: Any) -> dict[str, int]:
     pair = value if isinstance(value, list) else [value, value]
     if len(pair) != 2 or not all(_is_size(one) for one in pair):
         return {}

@@ -26,7 +26,7 @@ from daemons.worker.bench.dimensions import (
     variations,
 )
 from daemons.worker.bench.meanings import Tensor, meant_values
-from daemons.worker.bench.values import INTEGERS, KINDS, Array, random_values
+from daemons.worker.bench.values import FLOATS, INTEGERS, KINDS, Array, random_values
 from daemons.worker.engines.base import EngineError
 
 MAX_TRIALS: Final = 80
@@ -36,7 +36,7 @@ _TYPE: Final = re.compile(r"(?P<wrap>(?:optional\(|seq\()*)tensor\((?P<element>\
 _RANKLESS: Final = ((), (1,), (3,), (1, 128), (2, 3), (1, 3, 224, 224), (2, 3, 4))
 """Shapes that are tried for an input that names none: a runtime doesn't tell a scalar from "any shape"."""
 _STYLES: Final = ("random", "ones", "zeros", "free", "counting")
-"""Values that are tried for short lists of whole numbers, which may be indices, axes, shapes or counts."""
+"""Values that are tried for short lists of numbers, which may be indices, axes, shapes, scales or counts."""
 
 
 class Spec(NamedTuple):
@@ -88,7 +88,7 @@ def fitting_inputs(
     metadata: Mapping[str, str],
     given: Mapping[str, Sequence[int]],
 ) -> Fitting:
-    """Inputs that the model accepts; `given` holds whole shapes by input name. EngineError lists what can't be guessed."""
+    """Inputs that the model accepts; `given` holds whole shapes by input name. EngineError if there are none."""
     settled = [with_given(spec, given, metadata) for spec in specs]
     opens = open_dimensions(settled, sizes_from_metadata(metadata))
     guesses = all_guesses(settled, opens)
@@ -190,9 +190,7 @@ def guessed(name: str, spec: Spec, axis: int, known: Mapping[str, int]) -> Open:
 def image_pair(spec: Spec) -> tuple[int, ...]:
     """The axes that this input's picture lies in."""
     return tuple(
-        axis
-        for axis in range(len(spec.shape))
-        if role_of_place(spec.name, spec.shape, axis, integers=False) == "image"
+        axis for axis in range(len(spec.shape)) if role_of_place(spec.name, spec.shape, axis, integers=False) == "image"
     )
 
 
@@ -203,13 +201,18 @@ def square(spec: Spec) -> int | None:
 
 
 def is_doubtful(specs: Sequence[Spec], opens: Mapping[str, Open]) -> bool:
-    """Whether a model could refuse what was guessed: sizes, unknown ranks, or short lists of whole numbers."""
-    return bool(opens) or any(not spec.shape or is_short_list(spec) or is_wrapped(spec) for spec in specs)
+    """Whether a model could refuse what was guessed: sizes, unknown ranks, or short lists of numbers."""
+    return bool(opens) or any(not spec.shape or is_wrapped(spec) for spec in specs) or has_short_lists(specs)
 
 
-def is_short_list(spec: Spec) -> bool:
-    """Whether an input may hold axes, indices, a shape or a count, rather than tokens or a picture."""
-    return element_of(spec) in INTEGERS and len(spec.shape) <= 1
+def has_short_lists(specs: Sequence[Spec]) -> bool:
+    """Whether an input may hold axes, indices, a shape, scales or a count beside what the model works on."""
+    return any(may_be_setting(element_of(spec), spec.shape, len(specs)) for spec in specs)
+
+
+def may_be_setting(element: str, shape: Sequence[Dim], inputs: int) -> bool:
+    """Whether this is a number or a few that steer a model; an only input of floats is its data."""
+    return len(shape) <= 1 and (element in INTEGERS or (element in FLOATS and inputs > 1))
 
 
 def is_wrapped(spec: Spec) -> bool:
@@ -220,7 +223,7 @@ def is_wrapped(spec: Spec) -> bool:
 def all_guesses(specs: Sequence[Spec], opens: Mapping[str, Open]) -> Iterator[Guess]:
     """Everything that is tried, the likeliest first."""
     sizes = list(variations(opens))
-    styles = _STYLES if any(is_short_list(spec) for spec in specs) else _STYLES[:1]
+    styles = _STYLES if has_short_lists(specs) else _STYLES[:1]
     ranks = _RANKLESS if any(not spec.shape for spec in specs) else _RANKLESS[:1]
     yield Guess(sizes[0])
     yield from (Guess(sizes[0], style) for style in styles[1:])
@@ -245,16 +248,14 @@ def values_for(specs: Sequence[Spec], guess: Guess, seed: int) -> dict[str, Valu
 
 def array_for(tensor: Tensor, all_tensors: Mapping[str, Tensor], guess: Guess, seed: int, stream: int) -> Array:
     """The values of one input."""
-    meant = meant_values(tensor, all_tensors)
-    if meant is not None:
-        return meant
-    if guess.style != "random" and tensor.element in INTEGERS and len(tensor.shape) <= 1:
+    if guess.style != "random" and may_be_setting(tensor.element, tensor.shape, len(all_tensors)):
         return styled(tensor, guess.style)
-    return random_values(KINDS[tensor.element], tensor.shape, seed, stream)
+    meant = meant_values(tensor, all_tensors)
+    return random_values(KINDS[tensor.element], tensor.shape, seed, stream) if meant is None else meant
 
 
 def styled(tensor: Tensor, style: str) -> Array:
-    """A short list of whole numbers: all ones, all zeros, "whatever fits" as Reshape writes it, or 0, 1, 2, …"""
+    """A short list of numbers: all ones, all zeros, "whatever fits" as Reshape writes it, or a count from 0."""
     values = np.ones(tensor.shape, dtype=KINDS[tensor.element].dtype)
     if style == "zeros":
         values[...] = 0

@@ -1,4 +1,4 @@
-"""Values for inputs whose name says what they hold: a length, a sample rate, positions, a mask, a count, a picture's size.
+"""Values for inputs whose name says what they hold: a length, a rate, positions, a mask, a count, a picture's size.
 
 Everything else gets random values (`daemons.worker.bench.values`).
 """

@@ -119,6 +119,7 @@ KINDS: Final[dict[str, Kind]] = {
 """By the name that stands in `tensor(NAME)`."""
 
 INTEGERS: Final = frozenset(_INTEGERS)
+FLOATS: Final = frozenset({"float", "double", "float16"})
 
 
 def random_values(kind: Kind, shape: tuple[int, ...], seed: int, stream: int) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
@@ -188,8 +189,6 @@ def runtime_form(value: Value) -> Any:
 
 def packed_form(value: Value) -> Any:
     """A tensor whose elements share bytes: the runtime makes it, the bytes are copied in."""
-    import ctypes  # noqa: PLC0415 (rarely needed, and it would be in every peak)
-
     box = ort.OrtValue.ortvalue_from_shape_and_type(list(value.shape), KINDS[value.element].code)
     ctypes.memmove(box.data_ptr(), value.array.ctypes.data, value.array.nbytes)
     return box
@@ -198,7 +197,7 @@ def packed_form(value: Value) -> Any:
 def thread_count() -> int:
     """Threads of this process now."""
     try:
-        return len(os.listdir("/proc/self/task"))
+        return len(os.listdir("/proc/self/task"))  # noqa: PTH208 (it is part of a load that is timed)
     except OSError:
         import psutil  # noqa: PLC0415 (only where there is no /proc)
 
