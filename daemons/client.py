@@ -6,6 +6,7 @@ documents; what a worker acts on comes back typed.
 
 from __future__ import annotations
 
+import os
 import re
 import uuid
 from pathlib import Path
@@ -16,18 +17,8 @@ import aiohttp
 import msgspec
 import yarl
 
-from daemons.core import errors
+from daemons.core import errors, models
 from daemons.core.errors import BenchfleetError, ConfigInvalid, NotAuthenticated, OrchestratorUnavailable, Unavailable
-from daemons.core.models import (
-    BeatAnswer,
-    ClaimedJob,
-    ClaimRequest,
-    GoodbyeRequest,
-    HeartbeatRequest,
-    Registered,
-    RegisterRequest,
-    ReleaseRequest,
-)
 
 Document = dict[str, Any]
 T = TypeVar("T")
@@ -57,7 +48,7 @@ _BY_CODE: Final = {re.sub(r"(?<=.)([A-Z])", r"_\1", kind.__name__).lower(): kind
 
 
 class _ClaimAnswer(msgspec.Struct, frozen=True):
-    job: ClaimedJob
+    job: models.ClaimedJob
 
 
 class Client:
@@ -90,35 +81,33 @@ class Client:
         if session is not None:
             await session.close()
 
-    # What a worker says
-
-    async def register(self, request: RegisterRequest) -> Registered:
+    async def register(self, request: models.RegisterRequest) -> models.Registered:
         """Make this device known; the same UDID again is the same worker."""
-        return await self._typed(Registered, "POST", "register", request)
+        return await self._typed(models.Registered, "POST", "register", request)
 
-    async def claim(self, worker_id: str, request: ClaimRequest, *, wait_s: float = 25.0) -> ClaimedJob | None:
+    async def claim(
+        self, worker_id: str, request: models.ClaimRequest, *, wait_s: float = 25.0
+    ) -> models.ClaimedJob | None:
         """The job that the worker shall do, or None when there was none for `wait_s` seconds."""
         path = f"workers/{_segment(worker_id)}/claim"
         body = await self._send("POST", path, request, query={"wait": f"{wait_s:g}"}, patience_s=wait_s)
         return self._decode(body, _ClaimAnswer).job if body else None
 
-    async def heartbeat(self, worker_id: str, request: HeartbeatRequest) -> BeatAnswer:
+    async def heartbeat(self, worker_id: str, request: models.HeartbeatRequest) -> models.BeatAnswer:
         """A sign of life, and what the orchestrator wants of the worker."""
-        return await self._typed(BeatAnswer, "POST", f"workers/{_segment(worker_id)}/heartbeat", request)
+        return await self._typed(models.BeatAnswer, "POST", f"workers/{_segment(worker_id)}/heartbeat", request)
 
     async def result(self, job_id: str, report: msgspec.Raw | msgspec.Struct) -> Document:
         """Deliver a report. The same one again is answered like the first."""
         return await self._typed(Document, "POST", f"jobs/{_segment(job_id)}/result", report, UPLOAD_TIMEOUT_S)
 
-    async def release(self, job_id: str, request: ReleaseRequest) -> Document:
+    async def release(self, job_id: str, request: models.ReleaseRequest) -> Document:
         """Hand a claimed job back unharmed."""
         return await self._typed(Document, "POST", f"jobs/{_segment(job_id)}/release", request)
 
-    async def goodbye(self, worker_id: str, request: GoodbyeRequest) -> Document:
+    async def goodbye(self, worker_id: str, request: models.GoodbyeRequest) -> Document:
         """Leave in good order."""
         return await self._typed(Document, "POST", f"workers/{_segment(worker_id)}/goodbye", request)
-
-    # What a person asks
 
     async def health(self) -> Document:
         """State of the orchestrator and its database."""
@@ -194,8 +183,6 @@ class Client:
         """What the periodic duties have done."""
         return await self._get("monitoring/stats")
 
-    # How it is asked
-
     async def _get(self, path: str) -> Document:
         return await self._typed(Document, "GET", path)
 
@@ -224,7 +211,8 @@ class Client:
             ) as answer:
                 content = await answer.read()
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-            raise OrchestratorUnavailable(_no_answer(self._base, error)) from error
+            told = f"no answer from the orchestrator at {self._base} ({_cause(error)})"
+            raise OrchestratorUnavailable(f"{told}; is it running there, and can this machine reach it?") from error
         if answer.ok and answer.status < 300:
             return content
         raise self._refusal(answer, content)
@@ -300,7 +288,14 @@ def _kind_of(status: int, code: object) -> type[BenchfleetError]:
     return _BY_STATUS.get(status, OrchestratorUnavailable if status >= 500 else errors.InvalidInput)
 
 
-def _no_answer(base: str, error: BaseException) -> str:
-    """Why there was no answer, and what to do about it."""
-    cause = "it took too long to answer" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
-    return f"no answer from the orchestrator at {base} ({cause}); is it running there, and can this machine reach it?"
+def _cause(error: BaseException) -> str:
+    """Why there was no answer, in few words."""
+    match error:
+        case TimeoutError():
+            return "it took too long"
+        case aiohttp.ClientConnectorDNSError():
+            return f"the host name {error.host} can't be resolved"
+        case OSError(errno=int(number)):  # aiohttp's own text names addresses and TLS settings before the cause
+            return os.strerror(number).lower()
+        case _:
+            return str(error) or type(error).__name__

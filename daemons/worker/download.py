@@ -217,7 +217,7 @@ def _cause(error: BaseException) -> str:
         case aiohttp.ClientConnectorDNSError():
             return f"the host name {error.host} can't be resolved"
         case aiohttp.ClientConnectorError():
-            return f"no connection to {error.host}:{error.port} ({(error.strerror or str(error.os_error)).lower()})"
+            return f"no connection to {error.host}:{error.port} ({_reason(error.os_error)})"
         case aiohttp.ClientPayloadError():
             return "the transfer was cut off before the end"
         case aiohttp.ServerDisconnectedError():
@@ -228,3 +228,8 @@ def _cause(error: BaseException) -> str:
             return f"nothing came for {STALL_TIMEOUT_S:g} s"
         case _:
             return f"the connection failed ({type(error).__name__})"
+
+
+def _reason(error: OSError) -> str:
+    """The system's word for it, where there is one; asyncio puts the address in its place."""
+    return os.strerror(error.errno).lower() if error.errno else str(error).lower()

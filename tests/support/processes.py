@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
+
+_SET_CHILD_SUBREAPER = 36
 
 BENCHFLEET = (sys.executable, "-m", "daemons")
 
@@ -87,10 +90,10 @@ def _document(body: bytes, content_type: str) -> Any:
 
 @contextmanager
 def running_up(data_dir: Path, workers: int = 1, **more: str) -> Iterator[tuple[subprocess.Popen[str], Api]]:
-    """`benchfleet up`, ready; ended with SIGTERM if it still runs. What it wrote is in `data_dir`/up.log."""
+    """`benchfleet up`, ready; ended with SIGTERM if it still runs. What it wrote is in `data_dir`."""
     data_dir.mkdir(parents=True, exist_ok=True)
-    log = data_dir / "up.log"
-    with log.open("a") as output:
+    log = data_dir / f"up-{time.monotonic_ns()}.log"
+    with log.open("w") as output:
         process = subprocess.Popen(
             [*BENCHFLEET, "up", "--port", "0", "--data-dir", str(data_dir), "--workers", str(workers)],
             env=environment(PYTHONUNBUFFERED="1", **more),
@@ -128,7 +131,28 @@ def program(process: subprocess.Popen[str], *words: str) -> psutil.Process | Non
 
 
 def kill(process: psutil.Process) -> None:
-    """SIGKILL, and gone."""
-    process.send_signal(signal.SIGKILL)
-    with suppress(psutil.TimeoutExpired):
+    """SIGKILL, and gone; it may have been gone before."""
+    with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
+        process.send_signal(signal.SIGKILL)
         process.wait(timeout=10)
+
+
+@contextmanager
+def orphans_come_here() -> Iterator[None]:
+    """Processes whose parents end become children of this one (prctl(2), PR_SET_CHILD_SUBREAPER)."""
+    prctl = ctypes.CDLL(None).prctl
+    prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        prctl(_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
+def living_children() -> list[list[str]]:
+    """Command lines of all processes below this one that have not ended."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if child.status() != psutil.STATUS_ZOMBIE:
+                found.append(child.cmdline())
+    return found

@@ -98,7 +98,9 @@ async def test_a_lost_reply_and_a_refused_connection_are_an_orchestrator_that_is
     with pytest.raises(errors.OrchestratorUnavailable, match=fake.url):
         await client.heartbeat("worker-1", HeartbeatRequest())
     async with Client("http://127.0.0.1:9") as nobody:
-        with pytest.raises(errors.OrchestratorUnavailable, match=r"127\.0\.0\.1:9.*is it running"):
+        with pytest.raises(
+            errors.OrchestratorUnavailable, match=r"127\.0\.0\.1:9 \(connection refused\); is it running"
+        ):
             await nobody.health()
 
 

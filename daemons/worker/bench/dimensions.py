@@ -32,27 +32,39 @@ DEFAULTS: Final[dict[str, int]] = {
     "sequence": 128,
     "audio": 16_000,
     "mel": 80,
-    "image": 224,
+    "height": 224,
+    "width": 224,
+    "side": 224,
     "channels": 3,
     "frames": 8,
     "features": 128,
     "unknown": 1,
 }
 
-ALTERNATIVES: Final[dict[str, tuple[int, ...]]] = {
-    "image": (256, 299, 320, 416, 640, 512, 384, 128, 64, 32, 28),
-    "sequence": (1, 16, 64, 77, 256, 512, 32, 384, 3000),
-    "audio": (512, 1024, 32_000, 48_000, 160_000),
-    "channels": (1, 4),
-    "past": (1, 16, 128),
-    "frames": (16, 32, 1),
-    "mel": (128, 64, 40),
-    "features": (64, 80, 256, 512, 768, 1024),
-    "unknown": (128, 16, 2, 3, 4),
-    "batch": (2, 4, 8),
-    "count": (2, 16),
-}
-"""What is tried where a model refuses the default, the likelier first."""
+_SQUARES: Final = (256, 299, 320, 416, 640, 512, 384, 128, 64, 32, 28)
+_TEXT_LINES: Final = ((48, 320), (32, 320), (32, 100), (64, 256))
+
+
+def _each(role: str, *sizes: int) -> tuple[dict[str, int], ...]:
+    return tuple({role: size} for size in sizes)
+
+
+ALTERNATIVES: Final[tuple[dict[str, int], ...]] = (
+    *({"height": side, "width": side, "side": side} for side in _SQUARES[:6]),
+    *({"height": height, "width": width} for height, width in _TEXT_LINES),
+    *_each("audio", 512, 576, 1024, 32_000, 48_000, 160_000),
+    *_each("sequence", 1, 16, 64, 77, 256, 512, 32, 384, 3000),
+    *_each("channels", 1, 4),
+    *_each("past", 1, 16, 128),
+    *_each("mel", 128, 64, 40),
+    *_each("features", 64, 80, 256, 512, 768, 1024),
+    *_each("unknown", 128, 16, 2, 3, 4),
+    *_each("frames", 16, 32, 1),
+    *({"height": side, "width": side, "side": side} for side in _SQUARES[6:]),
+    *_each("batch", 2, 4, 8),
+    *_each("count", 2, 16),
+)
+"""What is tried where a model refuses the defaults, the likelier first."""
 
 _ROLES: Final = (
     ("past", r"past|cache|mems?_len"),
@@ -60,13 +72,18 @@ _ROLES: Final = (
     ("mel", r"mel|n_?freq|freq_?bins?"),
     ("audio", r"audio|wav|samples|speech|signal"),
     ("sequence", r"seq|len|tok|time|step|text|^t$|^s$|^l$|frame|pos"),
-    ("image", r"height|width|^[hw]$|^(img|image)_?(size|h|w)$|resolution|rows|cols|spatial"),
+    ("height", r"height|^h$|_h$|rows"),
+    ("width", r"width|^w$|_w$|cols"),
+    ("side", r"^(img|image)_?size$|resolution|spatial"),
     ("channels", r"chan|^c$"),
     ("features", r"feat|hidden|embed|dim_?size|^d$"),
     ("count", r"num|count|beam|boxes|roi|head|candidates|points"),
 )
 _PATTERNS: Final = tuple((role, re.compile(pattern)) for role, pattern in _ROLES)
+_STATE: Final = re.compile(r"state|hidden|(^|_)[hc](_?\d|_?n|_?in|_?prev)?$")
+"""Inputs that carry a recurrent network's memory: layers, batch, width."""
 
+_CHANNELS: Final = frozenset({1, 3, 4})
 _SUM: Final = re.compile(r"\s+([-+])\s+")
 _PLAIN: Final = re.compile(r"[\w.]+")
 _PRODUCT: Final = re.compile(r"\s*(\*|//)\s*")
@@ -78,52 +95,48 @@ def role_of_name(name: str) -> str | None:
     return next((role for role, pattern in _PATTERNS if pattern.search(plain)), None)
 
 
-def role_of_place(input_name: str, shape: tuple[Dim, ...], axis: int, *, integers: bool) -> str:
-    """What a dimension without a telling name is, by its place among the others."""
+def role_of_place(input_name: str, shape: tuple[Dim, ...], axis: int, *, integers: bool, hears: bool = False) -> str:
+    """What a dimension without a telling name is, by its place among the others; `hears` if the model takes sound."""
     rank = len(shape)
-    if rank >= 4 and axis in image_axes(shape):
-        return "image"
+    if is_picture(shape) and axis in image_axes(shape):
+        return "height" if axis == image_axes(shape)[0] else "width"
     if rank >= 4 and axis == channel_axis(shape):
         return "channels"
-    if rank == 3 and shape[axis] is not shape[0] and is_small_image(shape):
-        return "image"
+    if rank == 3 and _STATE.search(input_name.lower()):
+        return "batch" if axis == 1 else "count"
+    is_sound = not integers and rank <= 2 and (hears or role_of_name(input_name) == "audio")
+    if is_sound and axis == rank - 1:
+        return "audio"
     if axis == 0:
-        return first_axis_role(input_name, rank, integers=integers)
-    if rank <= 3 and role_of_name(input_name) == "audio":
-        return "audio" if axis == rank - 1 else "channels"
+        return "batch"
     if rank in {2, 3}:
         return "sequence" if integers or axis == 1 or isinstance(shape[1], int) else "features"
     return "frames" if rank == 5 else "unknown"
 
 
-def first_axis_role(input_name: str, rank: int, *, integers: bool) -> str:
-    """The first dimension is the batch, unless it is the only one."""
-    if rank > 1:
-        return "batch"
-    if not integers and role_of_name(input_name) == "audio":
-        return "audio"
-    return "batch"
-
-
 def channel_axis(shape: tuple[Dim, ...]) -> int:
-    """Where the channels of an image are: a size of 1, 3 or 4 says it, else they come second."""
+    """Where the channels of a picture are: a size of 1, 3 or 4 says it, else they come before height and width."""
     last = len(shape) - 1
-    if shape[1] not in {1, 3, 4} and shape[last] in {1, 3, 4}:
-        return last
-    return 2 if len(shape) == 5 and shape[2] in {1, 3, 4} and shape[1] not in {1, 3, 4} else 1
+    usual = last - 2
+    if shape[1] in _CHANNELS or shape[usual] in _CHANNELS:
+        return 1 if shape[1] in _CHANNELS else usual
+    return last if shape[last] in _CHANNELS else 1
 
 
 def image_axes(shape: tuple[Dim, ...]) -> tuple[int, int]:
     """Where height and width are."""
-    rank = len(shape)
-    return (rank - 3, rank - 2) if channel_axis(shape) == rank - 1 else (rank - 2, rank - 1)
+    last = len(shape) - 1
+    channels_last = shape[last] in _CHANNELS and shape[last - 2] not in _CHANNELS
+    channels_last = channels_last and (len(shape) < 4 or shape[1] not in _CHANNELS)
+    return (last - 2, last - 1) if channels_last else (last - 1, last)
 
 
-def is_small_image(shape: tuple[Dim, ...]) -> bool:
-    """Whether three dimensions are an image without a batch."""
-    return (shape[0] in {1, 3, 4} and not isinstance(shape[1], int) and not isinstance(shape[2], int)) or (
-        shape[2] in {1, 3, 4} and not isinstance(shape[0], int) and not isinstance(shape[1], int)
-    )
+def is_picture(shape: tuple[Dim, ...]) -> bool:
+    """Whether these are the dimensions of a picture: four or five, or three without a batch."""
+    if len(shape) != 3:
+        return len(shape) >= 4
+    fixed = [axis for axis, dim in enumerate(shape) if isinstance(dim, int)]
+    return fixed in ([0], [2]) and shape[fixed[0]] in {3, 4}
 
 
 def terms(name: str) -> tuple[str, ...]:
@@ -194,8 +207,8 @@ def variations(opens: Mapping[str, Open]) -> Iterator[dict[str, int]]:
     first = {name: one.size for name, one in opens.items()}
     yield first
     roles = {one.role for one in opens.values()}
-    for role in ALTERNATIVES:
-        for size in ALTERNATIVES[role] if role in roles else ():
-            yield {name: size if one.role == role else one.size for name, one in opens.items()}
+    for other in ALTERNATIVES:
+        if not roles.isdisjoint(other):
+            yield {name: other.get(one.role, one.size) for name, one in opens.items()}
     for size in (1, 2, 3, 4, 8, 16, 32, 64) if opens else ():
         yield dict.fromkeys(opens, size)

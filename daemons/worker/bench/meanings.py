@@ -24,6 +24,11 @@ _LEAST: Final = re.compile(r"(^|_)min")
 _COUNT: Final = re.compile(r"^(num|max|n|k|top_?k)($|_)")
 
 
+def is_sample_rate(name: str) -> bool:
+    """Whether an input of this name holds the sample rate of a sound."""
+    return _RATE.search(name.lower()) is not None
+
+
 class Tensor(NamedTuple):
     """An input whose shape is settled."""
 

@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple
 import onnxruntime as ort
 
 from daemons.core.units import CPU_ONNX
-from daemons.worker.bench.inputs import Fitting, Spec, Value, fitting_inputs, native_form
+from daemons.worker.bench.guesses import Spec
+from daemons.worker.bench.inputs import Fitting, Value, fitting_inputs, native_form
 from daemons.worker.bench.values import KINDS
 from daemons.worker.engines.base import Engine, EngineError, Facts, Inputs, LoadedModel, ProviderAbsent
 from daemons.worker.engines.onnx_errors import sentence

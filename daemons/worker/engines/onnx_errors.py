@@ -8,7 +8,11 @@ from typing import Final
 MAX_DETAIL: Final = 300
 
 _PREFIX: Final = re.compile(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
-_SOURCE: Final = re.compile(r"\S*/onnxruntime/\S+\.(?:cc|h):\d+ .*?(?=\S+ was false\.|$)|\S+\.(?:cc|h):\d+ \S+\s*")
+_SOURCE: Final = re.compile(
+    r"\S+\.(?:cc|h|cpp|cu):\d+\s+"
+    r"(?:[\w:<>&*~ ]*?onnxruntime::[^()]*\([^()]*\)(?:::<lambda\(\)>)?(?: const)?(?: \[with [^\]]*\])?\s*)?"
+)
+_OWN_PATH: Final = re.compile(r"Load model from .*? failed:\s*")
 
 _MEANINGS: Final = (
     (r"protobuf parsing failed|InvalidProtobuf|No graph was found|ModelProto does not have a graph",
@@ -48,7 +52,7 @@ def sentence(error: Exception, doing: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """The runtime's words without its error codes and places in its source, on one line."""
-    plain = _PREFIX.sub("", text.strip())
+    """The runtime's words without error codes, places in its source and paths of this device, on one line."""
+    plain = _OWN_PATH.sub("", _PREFIX.sub("", text.strip()))
     plain = " ".join(_SOURCE.sub("", plain).split())
     return plain if len(plain) <= MAX_DETAIL else plain[: MAX_DETAIL - 1].rstrip() + "…"

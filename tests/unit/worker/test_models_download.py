@@ -165,7 +165,7 @@ async def test_only_http_and_https_are_fetched(tmp_path, url):
 
 
 async def test_a_refused_connection_may_pass_and_is_named(tmp_path):
-    with pytest.raises(Unreachable, match=r"no connection to 127\.0\.0\.1:9"):
+    with pytest.raises(Unreachable, match=r"no connection to 127\.0\.0\.1:9 \(connection refused\)"):
         await fetch("http://127.0.0.1:9/m", tmp_path)
 
 
