@@ -46,7 +46,7 @@ class Parts:
     def __init__(self, settings: OrchestratorSettings, store: Store, outputs: Path) -> None:
         self.settings = settings
         self.store = store
-        self.dispatcher = Dispatcher(store)
+        self.dispatcher = Dispatcher(store, beat_s=settings.fleet.heartbeat_interval_s)
         self.reaper = Reaper(store, settings.fleet)
         self.writer = Writer(store, outputs)
         self.duties = DutyRounds(store, self.reaper, self.writer, settings.fleet.duty_interval_s)

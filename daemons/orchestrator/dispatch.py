@@ -7,7 +7,7 @@ lost on their way from Redis, so each claim tries again every few seconds regard
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
@@ -27,16 +27,16 @@ RECONNECT_S: Final = 1.0
 
 
 class Ticket:
-    """One waiting claim: the queues that it listens to, and the one that it was woken for."""
+    """One waiting claim: the queues that it listens to, and the wake-ups that it has not yet answered for."""
 
     def __init__(self) -> None:
         self.queues: tuple[str, ...] = ()
-        self.woken_for: str | None = None
+        self.wakeups: list[str] = []
         self._bell = asyncio.Event()
 
     def ring(self, queue: str) -> None:
         """Wake the claim."""
-        self.woken_for = queue
+        self.wakeups.append(queue)
         self._bell.set()
 
     async def wait(self, timeout_s: float) -> None:
@@ -48,9 +48,14 @@ class Ticket:
             return
         self._bell.clear()
 
-    def spend(self) -> None:
-        """The wake-up has served: whoever tried found the queue empty."""
-        self.woken_for = None
+    def spend(self, count: int) -> None:
+        """The first `count` wake-ups have served: whoever tried after them found the queues empty."""
+        del self.wakeups[:count]
+
+    def took_from(self, queue: str | None) -> None:
+        """One wake-up for `queue` has served: its job was taken."""
+        if queue in self.wakeups:
+            self.wakeups.remove(queue)
 
 
 class Doorbell:
@@ -67,8 +72,7 @@ class Doorbell:
             yield ticket
         finally:
             self.listen(ticket, ())
-            if ticket.woken_for is not None:
-                self.ring({ticket.woken_for: 1})
+            self.pass_on(ticket)
 
     def listen(self, ticket: Ticket, queues: tuple[str, ...]) -> None:
         """Let the ticket wait for these queues and no others."""
@@ -81,11 +85,20 @@ class Doorbell:
             self._waiting[queue][ticket] = None
 
     def ring(self, counts: Mapping[str, int]) -> None:
-        """Wake as many waiting claims of each queue as there are new jobs in it, the longest waiting first."""
+        """Wake as many waiting claims of each queue as there are new jobs in it, the longest waiting first.
+
+        Those that are already awake come last, and are rung all the same: their try may have come too early.
+        """
         for queue, count in counts.items():
-            sleeping = (ticket for ticket in self._waiting.get(queue, ()) if ticket.woken_for is None)
-            for ticket in [ticket for ticket, _ in zip(sleeping, range(count), strict=False)]:
+            waiting = sorted(self._waiting.get(queue, ()), key=lambda ticket: bool(ticket.wakeups))
+            for ticket in waiting[:count]:
                 ticket.ring(queue)
+
+    def pass_on(self, ticket: Ticket) -> None:
+        """Wake others in the place of a claim that can't answer its wake-ups."""
+        unanswered = Counter(ticket.wakeups)
+        ticket.wakeups.clear()
+        self.ring(unanswered)
 
     def __len__(self) -> int:
         return len(self._sleeping())
@@ -102,8 +115,10 @@ class Doorbell:
 class Dispatcher:
     """Answers claims with jobs, at once or as soon as there is one."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, beat_s: float = RETRY_S) -> None:
+        """`beat_s` is how often a worker must be heard of: a waiting claim tries at least as often."""
         self._store = store
+        self._beat_s = beat_s
         self.doorbell = Doorbell()
         self._is_closing = False
 
@@ -120,19 +135,22 @@ class Dispatcher:
         deadline = clock() + wait_s
         with self.doorbell.waiting() as ticket:
             while not (is_gone() or self._is_closing):
+                heard = len(ticket.wakeups)
                 claimed = await self._store.queue.claim(worker_id, request)
                 if claimed.job is not None:
+                    ticket.took_from(claimed.queue)
                     return claimed.job
                 if claimed.is_ready:
-                    ticket.spend()
+                    ticket.spend(heard)
                 queues = claimed.queues if claimed.is_ready else ()
                 if ticket.queues != queues:
                     self.doorbell.listen(ticket, queues)
                     if claimed.is_ready:
                         continue
+                    self.doorbell.pass_on(ticket)
                 if clock() >= deadline:
                     return None
-                await ticket.wait(min(RETRY_S, deadline - clock()))
+                await ticket.wait(min(RETRY_S, self._beat_s, deadline - clock()))
         return None
 
     async def listen(self) -> None:

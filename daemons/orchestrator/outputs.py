@@ -9,13 +9,18 @@ from typing import Any, Final
 
 from daemons.core.errors import NotFound
 
-_RESULTS_FILE: Final = re.compile(r"campaign-\d{1,20}_\d{8}_\d{6}_results\.csv")
+_RESULTS_FILE: Final = re.compile(r"(campaign-\d{1,20})_\d{8}_\d{6}_results\.csv")
 
 
 def _results_files(outputs: Path) -> list[Path]:
     if not outputs.is_dir():
         return []
     return [path for path in outputs.iterdir() if _RESULTS_FILE.fullmatch(path.name) and path.is_file()]
+
+
+def _campaign_of(path: Path) -> str:
+    match = _RESULTS_FILE.fullmatch(path.name)
+    return match[1] if match else ""
 
 
 def list_results_files(outputs: Path) -> list[dict[str, Any]]:
@@ -42,5 +47,5 @@ def results_file(outputs: Path, filename: str) -> Path:
 
 def find_results_file(outputs: Path, campaign_id: str) -> Path | None:
     """The newest results file of a campaign, if there is one."""
-    named = [path for path in _results_files(outputs) if path.name.startswith(f"{campaign_id}_")]
+    named = [path for path in _results_files(outputs) if _campaign_of(path) == campaign_id]
     return max(named, key=lambda path: path.name, default=None)

@@ -38,32 +38,39 @@ class Writer:
     async def flush(self) -> None:
         """Write all that waits. What can't be written stays waiting, and is said in `counts.last_error`."""
         async with self._one_at_a_time:
+            written: dict[str, int] = {}
             while waiting := await self._store.outbox.waiting():
-                if not await self._settle(waiting):
+                if not await self._settle(waiting, written):
                     return
 
     async def csv(self, campaign_id: str) -> str:
         """The campaign's CSV as far as its jobs have ended; or NotFound."""
         return to_csv([row async for row in self._store.campaigns.rows(campaign_id)])
 
-    async def _settle(self, waiting: dict[str, str]) -> bool:
-        """Whether all that waited is on disk, or belongs to a campaign that goes on or is gone."""
+    async def _settle(self, waiting: dict[str, str], written: dict[str, int]) -> bool:
+        """Whether all that waited is on disk, or belongs to a campaign that goes on or is gone.
+
+        `written` holds the version of each campaign whose file was written in this flush: a large campaign that was
+        cancelled waits in many parts, and is written once.
+        """
         entries = defaultdict(list)
         for entry, job_id in waiting.items():
             entries[campaign_of(job_id)].append(entry)
         is_done = True
         for campaign_id, settled in entries.items():
-            if await self._write_if_ended(campaign_id):
+            if await self._write_if_ended(campaign_id, written):
                 await self._store.outbox.acknowledge(settled)
             else:
                 is_done = False
         return is_done
 
-    async def _write_if_ended(self, campaign_id: str) -> bool:
+    async def _write_if_ended(self, campaign_id: str, written: dict[str, int]) -> bool:
         try:
             campaign = await self._store.campaigns.get(campaign_id)
-            if CampaignStatus(campaign["status"]).is_final:
+            version = campaign["version"]
+            if CampaignStatus(campaign["status"]).is_final and written.get(campaign_id) != version:
                 await self._write(campaign_id, campaign["ended_at"])
+                written[campaign_id] = version
         except NotFound:
             log.info("campaign gone before its results were written", campaign=campaign_id)
         except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -30,10 +30,14 @@ SUBMIT_TIMEOUT_S: Final = 20.0
 
 
 def connect(url: str, *, reply_timeout_s: float, max_connections: int = 256) -> Redis:
-    """A client that never repeats a command by itself: whether a step may be sent again is its caller's to know."""
+    """A client that never repeats a command by itself: whether a step may be sent again is its caller's to know.
+
+    When all of its connections are in use, a command waits for one for as long as it would wait for its reply.
+    """
     try:
-        pool = ConnectionPool.from_url(
+        pool = BlockingConnectionPool.from_url(
             url,
+            timeout=reply_timeout_s,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
             socket_timeout=reply_timeout_s,
             max_connections=max_connections,

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import structlog
 from redis import exceptions
@@ -94,7 +95,7 @@ class EmbeddedServer:
     @property
     def url(self) -> str:
         """The address for `open_store`."""
-        return f"unix://{self._socket}"
+        return f"unix://{quote(str(self._socket))}"
 
     @property
     def pid(self) -> int | None:

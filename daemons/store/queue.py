@@ -30,6 +30,8 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to one try at claiming: a job; or none, with the queues that this worker serves."""
 
     job: ClaimedJob | None = None
+    queue: str | None = None
+    """Where the job was waiting; None if this worker had it already."""
     queues: tuple[str, ...] = ()
     is_ready: bool = True
     """Whether this worker may take jobs at all now."""
@@ -54,7 +56,7 @@ class Queue:
         )
         if "job" not in answer:
             return Claimed(queues=tuple(answer["queues"]), is_ready=answer["idle"] == "empty")
-        return Claimed(job=_claimed_job(answer["job"]))
+        return Claimed(job=_claimed_job(answer["job"]), queue=answer.get("queue"))
 
     async def finish(self, job_id: str, report: JobReport) -> dict[str, Any]:
         """Record how an attempt ended: ``{status, duplicate}``. The same report again changes nothing.

@@ -81,12 +81,15 @@ class Agent:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then end in good order. Raises WorkerReplaced when another process took over."""
-        await unless(stop, self._arrive())
-        while not stop.is_set():
-            job = await unless(stop, self._next_job())
-            if job is not None:
-                await self._settle(job, await self._work(job, stop))
-        await self._leave()
+        try:
+            await unless(stop, self._arrive())
+            while not stop.is_set():
+                job = await unless(stop, self._next_job())
+                if job is not None:
+                    await self._settle(job, await self._work(job, stop))
+            await self._leave()
+        finally:
+            await self._attempts.close()
 
     async def _arrive(self) -> None:
         """Deliver before registering: a new process tells the orchestrator that the old one's job is lost."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Final, Protocol
 
 import msgspec
@@ -54,16 +54,35 @@ class Attempts:
         self._bench = bench
         self._device_lock = device_lock
         self._memory_limit_bytes = memory_limit_bytes
+        self._getting_ready: asyncio.Task[None] | None = None
 
     async def make(self, job: ClaimedJob, standing: Standing) -> Outcome:
         """The outcome of `job` on this device. The job's time runs from when the device is free for it."""
         if job.compute_unit not in self._units:
             return without_figures(job, ReportStatus.FAILED, self._not_offered(job.compute_unit))
         standing.advance(Progress(phase="waiting"))
-        async with self._device_lock():
-            outcome = await self._in_time(job, standing)
+        if self._getting_ready is not None:
+            await asyncio.wait([self._getting_ready])
+        hold = AsyncExitStack()
+        await hold.enter_async_context(self._device_lock())
+        try:
+            return await self._in_time(job, standing)
+        finally:
+            self._getting_ready = asyncio.create_task(self._get_ready(hold))
+
+    async def close(self) -> None:
+        """There will be no further attempt: the device is left to others."""
+        if self._getting_ready is not None:
+            self._getting_ready.cancel()
+            await asyncio.wait([self._getting_ready])
+
+    async def _get_ready(self, hold: AsyncExitStack) -> None:
+        """Start the next child, which would disturb a neighbour's measuring, before the device is left to others.
+
+        The outcome doesn't wait for that: it is on its way meanwhile.
+        """
+        async with hold:
             await self._bench.prepare()
-        return outcome
 
     async def _in_time(self, job: ClaimedJob, standing: Standing) -> Outcome:
         deadline = asyncio.get_running_loop().time() + job.timeout_seconds

@@ -205,7 +205,7 @@ def gigabytes(total_bytes: int) -> str:
     """Memory as its owner says it: the kernel's total is a little less than what was bought."""
     measured = total_bytes / 2**30
     for usual in USUAL_GB:
-        least = 0.93 if usual >= 2 else 0.85
+        least = 0.93 if usual >= 2 else 0.8
         if usual * least <= measured <= usual * 1.02:
             return f"{usual:g}"
     return f"{measured:.0f}" if measured >= 1.5 else f"{measured:.2g}"

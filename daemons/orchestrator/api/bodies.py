@@ -49,6 +49,8 @@ async def _read(request: web.Request) -> bytes:
             return await request.read()
     except web.HTTPRequestEntityTooLarge as error:
         raise TooLarge(f"the body is over the limit of {MAX_BODY_BYTES // 2**20} MB") from error
+    except web.RequestPayloadError as error:
+        raise InvalidInput("the body broke off, or its chunks or its Content-Encoding are malformed") from error
     except TimeoutError as error:
         raise web.HTTPRequestTimeout from error
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from enum import IntEnum
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from aiohttp import web
 
@@ -85,12 +85,19 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:  # such as an IPv6 address without its closing bracket: it names no host of ours
+        return urlsplit("")
+
+
 class Guard:
     """Decides whether a request may go on."""
 
     def __init__(self, settings: HttpSettings, tokens: Tokens) -> None:
         self._tokens = tokens
-        self._hosts = frozenset({"localhost", settings.host, *settings.allowed_hosts})
+        self._hosts = frozenset(name.lower() for name in ("localhost", settings.host, *settings.allowed_hosts))
 
     def check(self, request: web.Request, roles: Iterable[Role]) -> None:
         """Return, or raise NotAllowed or NotAuthenticated."""
@@ -117,7 +124,7 @@ class Guard:
         return max(matches, default=None)
 
     def _check_host(self, request: web.Request) -> None:
-        name = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
+        name = _split(f"//{request.headers.get('Host', '')}").hostname or ""
         if name not in self._hosts and not is_loopback(name):
             raise NotAllowed(
                 f"this server is not known as {name[:100]!r}; call it by localhost, "
@@ -128,6 +135,5 @@ class Guard:
         origin = request.headers.get("Origin")
         if origin is None:
             return
-        name = urlsplit(origin).netloc
-        if name != request.headers.get("Host"):
+        if _split(origin).netloc != request.headers.get("Host"):
             raise NotAllowed(f"requests from web pages of {origin[:100]!r} are not taken")

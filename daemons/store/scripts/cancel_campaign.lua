@@ -32,13 +32,19 @@ end
 
 for position = 0, tonumber(campaign.total) - 1 do
   local job_id = arg.campaign_id .. '-job-' .. position
-  local job = redis.call('HMGET', job_key(job_id), 'status', 'spec', 'attempt')
+  local job = redis.call('HMGET', job_key(job_id), 'status', 'spec', 'attempt', 'cancel')
   if job[1] == 'pending' then
     cancel_waiting(job_id, job[2], job[3])
   elseif job[1] == 'running' then
-    redis.call('HSET', job_key(job_id), 'cancel', 1)
     stopping = stopping + 1
+    if not job[4] then
+      redis.call('HSET', job_key(job_id), 'cancel', 1)
+      job_changed(job_id)
+    end
   end
+end
+if campaign.cancel_requested and cancelled == 0 then
+  return reply({ status = campaign.status, cancelled = 0, stopping = stopping })
 end
 redis.call('HSET', key, 'cancel_requested', 1)
 redis.call('HINCRBY', key, 'pending', -cancelled)

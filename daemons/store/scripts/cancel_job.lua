@@ -9,7 +9,8 @@ if job.status == 'pending' then
   remember(arg.job_id, 'cancelled', job, 'it was cancelled')
   settle(arg.job_id, job, 'cancelled', cjson.encode({ Remark = 'cancelled before it ran' }))
   campaign_changed(campaign_of(arg.job_id))
-elseif job.status == 'running' then
+elseif job.status == 'running' and not job.cancel then
   redis.call('HSET', job_key(arg.job_id), 'cancel', 1)
+  job_changed(arg.job_id)
 end
 return reply({ status = redis.call('HGET', job_key(arg.job_id), 'status'), stopping = job.status == 'running' })

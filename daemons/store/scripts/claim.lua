@@ -1,6 +1,6 @@
 -- Gives a worker the next job that it can run.
 -- arg: worker_id, instance_id, claim_id
--- -> {job = {...}}, or {idle = 'empty' | 'not_ready', queues = [names]}: nothing waits in the queues that this worker
+-- -> {job = {...}, queue = its name, if the job was taken just now}, or {idle = 'empty' | 'not_ready', queues = [names]}: nothing waits in the queues that this worker
 --    serves, or it may take nothing now
 
 local worker = read(worker_key(arg.worker_id))
@@ -16,9 +16,9 @@ for _, unit in ipairs(cjson.decode(worker.capabilities)) do
   queues[#queues + 1] = 'unit:' .. unit
 end
 
-local function as_claim(job_id, job)
+local function as_claim(job_id, job, queue)
   local campaign = read(campaign_key(campaign_of(job_id)))
-  return reply({ job = {
+  return reply({ queue = queue, job = {
     job_id = job_id,
     campaign_id = campaign.campaign_id,
     attempt = tonumber(job.attempt),
@@ -31,19 +31,19 @@ end
 -- The worker's own queue first; then, among the heads of its units' queues, what came first.
 local function next_queue()
   if redis.call('ZCARD', queue_key(queues[1])) > 0 then
-    return queue_key(queues[1])
+    return queues[1]
   end
   local best, best_score
   for index = 2, #queues do
     local head = redis.call('ZRANGE', queue_key(queues[index]), 0, 0, 'WITHSCORES')
     if head[1] and (not best or tonumber(head[2]) < best_score) then
-      best, best_score = queue_key(queues[index]), tonumber(head[2])
+      best, best_score = queues[index], tonumber(head[2])
     end
   end
   return best
 end
 
-local function take(job_id, score)
+local function take(job_id, score, queue)
   local key = job_key(job_id)
   redis.call('HSET', key, 'status', 'running', 'worker_id', arg.worker_id, 'score', score,
     'started_at', now_ms(), 'device', worker.device)
@@ -58,7 +58,7 @@ local function take(job_id, score)
   remember(job_id, 'claimed', job)
   job_changed(job_id)
   campaign_changed(campaign_of(job_id))
-  return as_claim(job_id, job)
+  return as_claim(job_id, job, queue)
 end
 
 beat(arg.worker_id, worker)
@@ -77,9 +77,9 @@ end
 promote_due(100)
 local queue = next_queue()
 while queue do
-  local head = redis.call('ZPOPMIN', queue)
+  local head = redis.call('ZPOPMIN', queue_key(queue))
   if redis.call('HGET', job_key(head[1]), 'status') == 'pending' then
-    return take(head[1], head[2])
+    return take(head[1], head[2], queue)
   end
   queue = next_queue()
 end

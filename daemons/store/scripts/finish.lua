@@ -30,12 +30,17 @@ if given(arg.model_sha256) then
   redis.call('HSETNX', campaign_key(campaign_id), 'model_sha256', arg.model_sha256)
 end
 remember(arg.job_id, arg.status, job, given(arg.remark) and arg.remark or nil)
+-- Counted before the events go out: they carry the whole new state.
+local is_known = redis.call('EXISTS', worker_key(arg.worker_id)) == 1
+if is_known then
+  redis.call('HINCRBY', worker_key(arg.worker_id), 'jobs_' .. arg.status, 1)
+end
 settle(arg.job_id, job, arg.status, arg.result)
 campaign_changed(campaign_id)
-
-local worker = read(worker_key(arg.worker_id))
-if worker then
-  redis.call('HINCRBY', worker_key(arg.worker_id), arg.status == 'complete' and 'jobs_complete' or 'jobs_' .. arg.status, 1)
-  beat(arg.worker_id, worker)
+if is_known then
+  beat(arg.worker_id, read(worker_key(arg.worker_id)))
+  if job.status == 'pending' then
+    worker_changed(arg.worker_id)
+  end
 end
 return reply({ status = arg.status, duplicate = false })

@@ -28,7 +28,7 @@ end
 
 local waiting = read(job_key(arg.job_id))
 if waiting and waiting.adoptable and waiting.status == 'pending' and waiting.worker_id == arg.worker_id
-  and tonumber(waiting.attempt) == arg.attempt and not current then
+  and tonumber(waiting.attempt) == arg.attempt and not current and worker.status ~= 'faulty' then
   adopt(arg.job_id, waiting)
 end
 

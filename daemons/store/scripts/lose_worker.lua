@@ -10,7 +10,8 @@ local reason = 'no sign of life for ' .. integer_text(arg.silent_s) .. ' s'
 redis.call('HSET', worker_key(arg.worker_id), 'status', 'faulty', 'faulty_cause', 'silent', 'faulty_reason', reason)
 local job = job_of_worker(arg.worker_id, worker)
 if job then
-  redis.call('HSET', job_key(worker.job_id), 'adoptable', 1)
+  -- What is known of earlier losses: it holds again if this one turns out to be none.
+  redis.call('HSET', job_key(worker.job_id), 'adoptable', job.lost or '')
   lose_attempt(worker.job_id, job, reason, arg.retry)
 end
 worker_changed(arg.worker_id)

@@ -297,7 +297,10 @@ end
 local function adopt(job_id, job)
   withdraw(job_id, job)
   redis.call('HSET', job_key(job_id), 'status', 'running')
-  redis.call('HDEL', job_key(job_id), 'adoptable')
+  redis.call('HDEL', job_key(job_id), 'adoptable', 'lost')
+  if job.adoptable ~= '' then
+    redis.call('HSET', job_key(job_id), 'lost', job.adoptable)
+  end
   redis.call('HINCRBY', job_key(job_id), 'losses', -1)
   mark_running(job_id, job)
   count_move(job_id, 'pending', 'running')

@@ -15,6 +15,9 @@ if arg.status == 'faulty' then
 else
   redis.call('HSET', key, 'status', arg.status)
   redis.call('HDEL', key, 'faulty_cause', 'faulty_reason')
+  if worker.status == 'faulty' or worker.status == 'offline' then
+    redis.call('HINCRBY', P .. 'beats', arg.worker_id, 1) -- a full new window to show itself
+  end
 end
 worker_changed(arg.worker_id)
 return reply({ status = arg.status })

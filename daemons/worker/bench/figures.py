@@ -20,12 +20,11 @@ STRONG_DRIFT: Final = 0.05
 def figures(taken: Taken) -> dict[str, Any]:
     """Column → figure; what is not known is left out."""
     runs = _milliseconds(taken.runs)
-    warmups = _milliseconds(taken.warmups)
     columns = {
         **_load_figures(_milliseconds(taken.loads)),
         **_inference_figures(runs),
         **_memory_figures(taken),
-        "InferenceMsFirst": next(iter(warmups or runs), None),
+        "InferenceMsFirst": taken.first_run / NS_PER_MS if taken.first_run else None,
         "LoadRuns": len(taken.loads),
         "WarmupRuns": len(taken.warmups),
         "InferenceRuns": len(taken.runs),

@@ -47,6 +47,8 @@ class Taken(NamedTuple):
     loads: list[int]
     warmups: list[int]
     runs: list[int]
+    first_run: int | None
+    """The very first inference of the process."""
     baseline: int | None
     load_peak: int | None
     inference_peak: int | None
@@ -85,6 +87,7 @@ def measure(order: Order, engine: Engine, tools: Instruments) -> Taken:
         warmups = warm_up(model, feed, order.warmup_runs, tools)
         runs, cpu_s, wall_s = timed_runs(model, feed, order.inference_runs, tools)
         inference_peak = tools.memory.peak()
+        first_run = model.first_run_ns or next(iter(warmups or runs), None)
         facts = model.facts()
     finally:
         model.close()
@@ -94,6 +97,7 @@ def measure(order: Order, engine: Engine, tools: Instruments) -> Taken:
         loads=loads,
         warmups=warmups,
         runs=runs,
+        first_run=first_run,
         baseline=baseline,
         load_peak=load_peak,
         inference_peak=inference_peak,

@@ -19,9 +19,9 @@ import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import psutil
@@ -33,6 +33,8 @@ from daemons.core.results import Measurement, Outcome, Samples
 from daemons.runtime.files import write_atomically
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 OnProgress = Callable[[Progress], None]
 
@@ -191,7 +193,7 @@ class Bench:
         self._engines = dict(engines or {})
         self._record = record
         self._waiting: Child | None = None
-        self._ending: set[asyncio.Task[None]] = set()
+        self._under_way: set[asyncio.Task[Any]] = set()
 
     async def prepare(self) -> None:
         """Have a process waiting, its imports done. Where that fails, `measure` will say why."""
@@ -226,8 +228,21 @@ class Bench:
             self._end_soon(child)
         await self._reap()
 
+    async def _spawned(self) -> Child:
+        """A new process. Starting one can't be broken off half-way; who is cancelled meanwhile has it ended."""
+        starting = self._keep(start_child(DEFAULT_ENGINE))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            starting.add_done_callback(self._end_unwanted)
+            raise
+
+    def _end_unwanted(self, starting: asyncio.Task[Child]) -> None:
+        if not starting.cancelled() and starting.exception() is None:
+            self._end_soon(starting.result())
+
     async def _started(self) -> Child:
-        child = await start_child(DEFAULT_ENGINE)
+        child = await self._spawned()
         try:
             self._note(child.pid)
             await child.until_ready()
@@ -245,13 +260,17 @@ class Bench:
         """Kill it without keeping the caller waiting; `prepare` and `close` wait for that."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-        task = asyncio.create_task(child.end())
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+        self._keep(child.end())
+
+    def _keep(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
 
     async def _reap(self) -> None:
-        if self._ending:
-            await asyncio.wait(set(self._ending))
+        while self._under_way:
+            await asyncio.wait(set(self._under_way))
 
     def _note(self, pid: int) -> None:
         if self._record is not None:

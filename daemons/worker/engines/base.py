@@ -90,17 +90,3 @@ class Engine(abc.ABC):
     def takes(self, file_name: str) -> bool:  # noqa: ARG002 (an engine that looks overrides this)
         """Whether models of this name are its kind."""
         return True
-
-
-def installed_engines() -> tuple[list[Engine], dict[str, str]]:
-    """Every engine that could be made, and for each plug-in that could not, why."""
-    from importlib import metadata  # noqa: PLC0415 (the measuring process can do without it)
-
-    engines: list[Engine] = []
-    broken: dict[str, str] = {}
-    for point in metadata.entry_points(group=GROUP):
-        try:
-            engines.append(point.load()())
-        except Exception as error:  # noqa: BLE001 (somebody else's code: it must not take the others down)
-            broken[point.name] = f"{type(error).__name__}: {error}"
-    return engines, broken

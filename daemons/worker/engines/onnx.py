@@ -145,11 +145,10 @@ def make_session(model: str | bytes, placement: Placement, threads: int | None, 
     if placement.with_cpu:
         providers.append(CPU_PROVIDER)
     try:
-        session = ort.InferenceSession(model, options, providers=providers)
+        # Without enable_fallback=0 a failing provider is exchanged for the CPU, with a line on stdout.
+        return ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
     except Exception as error:
         raise EngineError(sentence(error, "load")) from error
-    session.disable_fallback()
-    return session
 
 
 def require_provider(session: Any, placement: Placement) -> None:

@@ -12,9 +12,10 @@ _SOURCE: Final = re.compile(
     r"\S+\.(?:cc|h|cpp|cu):\d+\s+"
     r"(?:[\w:<>&*~ ]*?onnxruntime::[^()]*\([^()]*\)(?:::<lambda\(\)>)?(?: const)?(?: \[with [^\]]*\])?\s*)?"
 )
-_OWN_PATH: Final = re.compile(r"Load model from .*? failed:\s*")
+_OWN_PATH: Final = re.compile(r"Load model (?:from )?.*? failed[:.]\s*")
 
 _MEANINGS: Final = (
+    (r"File doesn't exist", "The model's file is not there."),
     (r"protobuf parsing failed|InvalidProtobuf|No graph was found|ModelProto does not have a graph",
      "The file is not an ONNX model, or it was cut off."),
     (r"Unsupported model IR version|IR_VERSION|ir_version",
@@ -29,11 +30,10 @@ _MEANINGS: Final = (
      "The model uses an operator that this execution provider doesn't have."),
     (r"is not a registered function/op|No Op registered|No opset import for domain|Fatal error: \S+ is not a",
      "The model uses an operator that ONNX Runtime doesn't know."),
+    (r"INVALID_GRAPH|InvalidGraph|Load model .* failed|ShapeInferenceError|is not a graph input",
+     "The model's graph is not valid."),
     (r"Invalid rank for input|Got invalid dimensions|Unexpected input data type|INVALID_ARGUMENT",
      "The model refused its inputs."),
-    (r"INVALID_GRAPH|Load model .* failed|Node \(.*\) Op \(|ShapeInferenceError",
-     "The model's graph is not valid."),
-    (r"NO_SUCHFILE|File doesn't exist", "The model's file is not there."),
 )  # fmt: skip
 _PATTERNS: Final = tuple((re.compile(pattern), text) for pattern, text in _MEANINGS)
 

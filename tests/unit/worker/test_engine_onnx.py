@@ -1,0 +1,287 @@
+"""ONNX Runtime behind the engine's interface: what it reports is read back, what it refuses is told in sentences."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper
+
+from daemons.core.units import CPU_ONNX, GPU_ONNX
+from daemons.worker.engines import onnx as engine_module
+from daemons.worker.engines.base import EngineError, ProviderAbsent
+from daemons.worker.engines.onnx import OnnxRuntimeEngine, Placement, make_session, provider_share, require_provider
+from daemons.worker.engines.onnx_errors import MAX_DETAIL, sentence, shortened
+from daemons.worker.engines.tiny import TINY_ONNX
+
+F = TensorProto.FLOAT
+
+
+def a_model(nodes, inputs, outputs, *, opset=21, ir_version=10, initializers=(), domain=""):
+    graph = helper.make_graph(nodes, "test", inputs, outputs, list(initializers))
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid(domain, opset)], ir_version=ir_version)
+
+
+def tensor(name, type_, shape):
+    return helper.make_tensor_value_info(name, type_, shape)
+
+
+def identity(type_=F, shape=(2, 3), **more):
+    node = helper.make_node("Identity", ["x"], ["y"])
+    return a_model([node], [tensor("x", type_, shape)], [tensor("y", type_, shape)], **more)
+
+
+@pytest.fixture
+def engine():
+    return OnnxRuntimeEngine()
+
+
+@pytest.fixture
+def load(engine, tmp_path):
+    loaded = []
+
+    def load(model, threads=1):
+        path = tmp_path / f"{len(loaded)}.onnx"
+        path.write_bytes(model if isinstance(model, bytes) else model.SerializeToString())
+        loaded.append(engine.load(str(path), CPU_ONNX, threads))
+        return loaded[-1]
+
+    yield load
+    for model in loaded:
+        model.close()
+
+
+def test_the_tiny_model_is_what_onnx_itself_would_write():
+    model = a_model(
+        [helper.make_node("Add", ["a", "a"], ["b"])],
+        [tensor("a", F, [2])],
+        [tensor("b", F, [2])],
+        opset=13,
+        ir_version=7,
+    )
+    model.graph.name = "tiny"
+    assert model.SerializeToString() == TINY_ONNX
+    onnx.checker.check_model(onnx.load_from_string(TINY_ONNX))
+
+
+def test_a_model_runs_and_its_figures_are_those_of_the_model(load):
+    model = load(TINY_ONNX)
+    made = model.inputs(seed=7)
+    assert made.shapes == "a: 2 float32"
+    np.testing.assert_array_equal(model.run(made.feed)[0], made.feed["a"] * 2)
+
+
+def test_facts_are_read_back(load):
+    facts = load(TINY_ONNX, threads=2).facts()
+    assert facts.providers == ("CPUExecutionProvider",)
+    assert facts.provider_share == 1.0
+    assert facts.threads == 2
+
+
+def test_threads_that_the_runtime_chose_are_counted(load, monkeypatch):
+    counts = iter([5, 8])
+    monkeypatch.setattr(engine_module, "thread_count", lambda: next(counts))
+    assert load(TINY_ONNX, threads=None).facts().threads == 4, "three new ones and the caller's own"
+
+
+def test_the_seed_decides_over_every_byte(load):
+    model = load(identity(shape=(64, 64)))
+    first, same, other = (model.inputs(seed).feed["x"].tobytes() for seed in (1, 1, 2))
+    assert first == same
+    assert first != other
+
+
+def test_a_provider_that_the_runtime_lacks_is_an_error(engine, monkeypatch):
+    monkeypatch.setitem(engine_module.PLACEMENTS, GPU_ONNX, Placement("CUDAExecutionProvider", {}, with_cpu=True))
+    with pytest.raises(ProviderAbsent, match=r"GPU \(ONNX\) needs CUDAExecutionProvider.*it has"):
+        engine.load("model.onnx", GPU_ONNX, None)
+
+
+def test_a_unit_that_is_not_served_is_an_error(engine):
+    with pytest.raises(ProviderAbsent, match=r"doesn't serve NPU \(X\)"):
+        engine.probe("NPU (X)")
+
+
+def test_a_session_that_left_its_provider_out_is_an_error():
+    session = make_session(TINY_ONNX, engine_module.PLACEMENTS[CPU_ONNX], 1)
+    with pytest.raises(ProviderAbsent, match="left out CUDAExecutionProvider and would run on CPUExecutionProvider"):
+        require_provider(session, Placement("CUDAExecutionProvider", {}, with_cpu=True))
+
+
+def test_the_share_is_what_the_runtime_recorded():
+    session = make_session(TINY_ONNX, engine_module.PLACEMENTS[CPU_ONNX], 1, record=True)
+    assert provider_share(session, "CPUExecutionProvider") == 1.0
+    assert provider_share(session, "OtherExecutionProvider") == 0.0
+
+
+def test_a_provider_that_takes_no_node_has_no_share(engine, tmp_path, monkeypatch):
+    if "AzureExecutionProvider" not in ort.get_available_providers():
+        pytest.skip("this build of ONNX Runtime has no second provider")
+    monkeypatch.setitem(
+        engine_module.PLACEMENTS, "Cloud (ONNX)", Placement("AzureExecutionProvider", {}, with_cpu=True)
+    )
+    (tmp_path / "m.onnx").write_bytes(TINY_ONNX)
+    model = engine.load(str(tmp_path / "m.onnx"), "Cloud (ONNX)", 1)
+    assert model.facts().provider_share == 0.0
+
+
+def test_an_old_runtime_that_keeps_no_record_leaves_the_share_unknown():
+    assert provider_share(object(), "CPUExecutionProvider") is None
+
+
+def test_every_unit_of_the_engine_can_be_probed_here(engine):
+    assert engine.units == (CPU_ONNX,)
+    engine.probe(CPU_ONNX)
+
+
+def test_core_ml_formats_are_left_to_others(engine):
+    assert engine.takes("net.onnx")
+    assert engine.takes("download")
+    assert not engine.takes("Net.MLPackage/")
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (b"this is no model", "not an ONNX model"),
+        (b"", "not an ONNX model"),
+        (identity().SerializeToString()[:-9], "not an ONNX model"),
+        (identity(opset=99), "opset is newer"),
+        (identity(ir_version=99), "IR version is newer"),
+        (
+            a_model(
+                [helper.make_node("Own", ["x"], ["y"], domain="com.own")], [tensor("x", F, [1])], [tensor("y", F, [1])]
+            ),
+            "operator that ONNX Runtime doesn't know.*com.own",
+        ),
+        (
+            a_model([helper.make_node("Nonsense", ["x"], ["y"])], [tensor("x", F, [1])], [tensor("y", F, [1])]),
+            "operator that ONNX Runtime doesn't know.*Nonsense",
+        ),
+        (identity(TensorProto.INT4, opset=21), "execution provider doesn't have.*Identity"),
+        (
+            a_model([helper.make_node("Add", ["x", "gone"], ["y"])], [tensor("x", F, [1])], [tensor("y", F, [1])]),
+            "graph is not valid",
+        ),
+    ],
+    ids=["text", "empty", "cut off", "opset", "ir", "domain", "operator", "kernel", "graph"],
+)
+def test_what_can_not_be_loaded_is_told_in_a_sentence(load, model, told, tmp_path):
+    with pytest.raises(EngineError, match=told) as refusal:
+        load(model)
+    assert str(tmp_path) not in str(refusal.value), "where this device keeps its models is nobody's business"
+    assert "[ONNXRuntimeError]" not in str(refusal.value)
+
+
+def test_missing_external_data_is_told(load):
+    weight = helper.make_tensor("w", F, [64], np.ones(64, np.float32))
+    model = a_model(
+        [helper.make_node("Add", ["x", "w"], ["y"])],
+        [tensor("x", F, [64])],
+        [tensor("y", F, [64])],
+        initializers=[weight],
+    )
+    outside = model.graph.initializer[0]
+    outside.ClearField("float_data")
+    outside.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", "weights.bin"), ("offset", "0"), ("length", "256")):
+        entry = outside.external_data.add()
+        entry.key, entry.value = key, value
+    with pytest.raises(EngineError, match=r"external data.*missing"):
+        load(model)
+
+
+def test_memory_that_is_not_there_is_told(load):
+    node = helper.make_node("ConstantOfShape", ["shape"], ["y"])
+    model = load(a_model([node], [tensor("shape", TensorProto.INT64, [2])], [tensor("y", F, ["a", "b"])]))
+    with pytest.raises(EngineError, match="ran out of memory"):
+        model.run({"shape": np.array([2**31, 2**13], np.int64)})
+
+
+def test_the_file_that_is_not_there_is_told(engine, tmp_path):
+    with pytest.raises(EngineError, match="file is not there"):
+        engine.load(str(tmp_path / "gone.onnx"), CPU_ONNX, None)
+
+
+def test_refused_inputs_are_told(load):
+    with pytest.raises(EngineError, match="refused its inputs"):
+        load(identity()).run({"x": np.zeros((7, 7, 7), np.float32)})
+
+
+@pytest.mark.parametrize(
+    "type_", ["BFLOAT16", "FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2", "FLOAT8E5M2FNUZ", "FLOAT16", "STRING", "BOOL"]
+)
+def test_types_with_and_without_a_numpy_form_are_fed_and_run(load, type_):
+    model = load(identity(getattr(TensorProto, type_)))
+    made = model.inputs(seed=0)
+    (output,) = model.run(made.feed)
+    assert tuple(output.shape() if callable(output.shape) else output.shape) == (2, 3)
+
+
+@pytest.mark.parametrize(("type_", "expected"), [("INT4", {0, 1}), ("UINT4", {0, 1})])
+def test_elements_that_share_a_byte_are_fed(load, type_, expected):
+    node = helper.make_node("Cast", ["x"], ["y"], to=F)
+    model = load(a_model([node], [tensor("x", getattr(TensorProto, type_), [3, 5])], [tensor("y", F, [3, 5])]))
+    (output,) = model.run(model.inputs(seed=0).feed)
+    assert set(np.unique(output.numpy())) == expected
+
+
+def test_a_float8_input_holds_normal_numbers_below_one(load):
+    node = helper.make_node("Cast", ["x"], ["y"], to=F)
+    for type_ in ("FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2", "FLOAT8E5M2FNUZ", "BFLOAT16"):
+        model = load(a_model([node], [tensor("x", getattr(TensorProto, type_), [50])], [tensor("y", F, [50])]))
+        values = model.run(model.inputs(seed=0).feed)[0].numpy()
+        assert values.min() >= 0.0625, type_
+        assert values.max() < 1, type_
+
+
+def test_a_sequence_is_fed(load):
+    sequence = helper.make_tensor_sequence_value_info("s", F, None)
+    model = load(
+        a_model([helper.make_node("SequenceLength", ["s"], ["n"])], [sequence], [tensor("n", TensorProto.INT64, [])])
+    )
+    made = model.inputs(seed=0)
+    assert model.run(made.feed)[0] == 1
+    assert "a sequence of one" in made.shapes
+
+
+def test_real_networks_of_the_package_run(engine):
+    path = Path(onnx.__file__).parent / "backend/test/data/light/light_squeezenet.onnx"
+    model = engine.load(str(path), CPU_ONNX, None)
+    made = model.inputs(seed=0)
+    assert made.shapes == "data_0: 1x3x224x224 float32"
+    assert model.run(made.feed)[0].shape == (1, 1000, 1, 1)
+    assert model.first_run_ns is None, "nothing was guessed, so the first run is still to come"
+    model.close()
+
+
+def test_a_run_that_the_inputs_needed_is_timed(load):
+    model = load(identity(shape=("batch", 3)))
+    model.inputs(seed=0)
+    assert model.first_run_ns is not None
+    assert model.first_run_ns > 0
+
+
+def test_the_runtimes_words_are_kept_short_and_without_its_source():
+    words = (
+        "[ONNXRuntimeError] : 1 : FAIL : Exception during initialization: /onnxruntime_src/onnxruntime/core/a.cc:235 "
+        "onnxruntime::Thing::Thing(const std::string&)::<lambda()> Failed to construct locale\n"
+    )
+    assert shortened(words) == "Exception during initialization: Failed to construct locale"
+    assert len(shortened("x" * 5000)) == MAX_DETAIL
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("std::bad_alloc", "ran out of memory"),
+        (
+            "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : bfc_arena Failed to allocate memory for requested buffer",
+            "memory",
+        ),
+        ("[ONNXRuntimeError] : 1 : FAIL : something else", "could not run the model"),
+    ],
+)
+def test_meanings_of_messages(words, told):
+    assert told in sentence(RuntimeError(words), "run")
