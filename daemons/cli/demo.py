@@ -83,7 +83,7 @@ async def _benchmark(runs: int, folder: Path, outputs: Path, log_path: Path) -> 
             )
             rows = [row for campaign in campaigns for row in await _rows(client, campaign)]
             files = [file["filename"] for file in (await client.results_files())["files"]]
-    _print(console, worker, rows, [outputs / name for name in files if name.split("_")[0] in campaigns])
+    _print(console, worker, rows, [outputs / name for key in campaigns for name in files if name.startswith(f"{key}_")])
     return boot.DONE if all(row["Status"] == "Complete" for row in rows) else boot.FAILED
 
 

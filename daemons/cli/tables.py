@@ -12,17 +12,7 @@ from rich.table import Table
 
 from daemons.runtime.logs import escape as escape_controls
 
-RESULT_COLUMNS: Final = (
-    ("model", "FileName", ""),
-    ("unit", "ComputeUnits", ""),
-    ("load", "LoadMsMedian", "ms"),
-    ("± load", "LoadMsStdDev", "ms"),
-    ("load peak", "PeakLoadRamUsage", "MB"),
-    ("inference", "InferenceMsMedian", "ms"),
-    ("± inference", "InferenceMsStdDev", "ms"),
-    ("peak", "PeakInferenceRamUsage", "MB"),
-)
-"""Heading, CSV column, unit."""
+CAPTION: Final = "median ± standard deviation; peaks: loading / running; MB are 2^20 bytes"
 
 
 def make_console(*, to_stderr: bool = False) -> Console:
@@ -44,29 +34,39 @@ def shown(text: object) -> str:
     return escape_markup(escape_controls(str(text)))
 
 
-def figure(value: Any) -> str:
-    """A figure with four significant digits at least, or a dash where it is not known."""
+def figure(value: Any, significant: int = 4) -> str:
+    """A figure with so many significant digits, whole ones all kept; a dash where it is not known."""
     if value is None:
         return "—"
     if not isinstance(value, int | float):
         return shown(value)
-    for limit, digits in ((1000, 0), (100, 1), (10, 2), (1, 3)):
-        if abs(value) >= limit:
-            return f"{value:,.{digits}f}"
-    return f"{value:.4f}"
+    whole_digits = len(str(int(abs(value)))) if abs(value) >= 1 else 0
+    return f"{value:,.{max(0, significant - whole_digits)}f}"
+
+
+def spread(row: Mapping[str, Any], phase: str) -> str:
+    """Median and standard deviation of a phase; a single value has no deviation."""
+    deviation = row.get(f"{phase}MsStdDev")
+    return figure(row.get(f"{phase}MsMedian")) + (f" ± {figure(deviation, 2)}" if deviation is not None else "")
 
 
 def results_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """One line per job: medians with their standard deviations, and memory peaks; MB are 2^20 bytes."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading, _, unit in RESULT_COLUMNS:
-        table.add_column(f"{heading} ({unit})" if unit else heading, justify="right" if unit else "left")
+    """One line per job, narrow enough for a terminal of 80 columns."""
+    table = Table(box=None, pad_edge=False, header_style="bold", caption=CAPTION, caption_justify="left")
+    table.add_column("model", overflow="fold")
+    table.add_column("unit")
+    for heading in ("load (ms)", "inference (ms)", "peak (MB)"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        if row.get("Status") == "Complete":
-            table.add_row(*(figure(row.get(column)) for _, column, _ in RESULT_COLUMNS))
-        else:
-            table.add_row(shown(row.get("FileName")), shown(row.get("ComputeUnits")), f"[red]{row.get('Status')}[/red]")
+        table.add_row(shown(row.get("FileName")), shown(row.get("ComputeUnits")), *_figures(row))
     return table
+
+
+def _figures(row: Mapping[str, Any]) -> tuple[str, ...]:
+    if row.get("Status") != "Complete":
+        return (f"[red]{shown(row.get('Status'))}[/red]",)
+    peaks = (figure(row.get(f"Peak{phase}RamUsage"), 3) for phase in ("Load", "Inference"))
+    return spread(row, "Load"), spread(row, "Inference"), " / ".join(peaks)
 
 
 def remarks(rows: Sequence[Mapping[str, Any]]) -> list[str]:

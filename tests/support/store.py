@@ -1,15 +1,42 @@
-"""A real Valkey for the tests, and a store in it under a prefix of its own."""
+"""A real Valkey for the tests, a store in it under a prefix of its own, and short words for what is done to it."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
+import msgspec
+
+from daemons.core.lifecycle import ReportStatus
+from daemons.core.models import (
+    CampaignRequest,
+    ClaimedJob,
+    ClaimRequest,
+    DeviceInfo,
+    HeartbeatRequest,
+    JobSpec,
+    RegisterRequest,
+    ReleaseRequest,
+)
+from daemons.core.results import JobReport
+from daemons.core.retries import RetryPolicy
 from daemons.store import Store, open_store
 from daemons.store.embedded import EmbeddedServer
+from daemons.store.keys import campaign_of
+from daemons.store.queue import Attempt
+
+CPU = "CPU (ONNX)"
+GPU = "GPU (ONNX)"
+URL = "http://models.example/m.onnx"
+AT_ONCE = RetryPolicy(delay_s=0.0, max_losses=3)
+LATER = RetryPolicy(delay_s=3600.0, max_losses=3)
+DUTIES_KEY = "duties"
 
 
 @contextmanager
@@ -26,7 +53,198 @@ def running_server(folder: Path) -> Iterator[EmbeddedServer]:
 
 @asynccontextmanager
 async def fresh_store(url: str) -> AsyncIterator[Store]:
-    """A store that nobody else sees; what it wrote is removed at the end."""
+    """A store that nobody else sees; at the end it is found consistent, and what it wrote is removed."""
     async with open_store(url, f"test-{secrets.token_hex(4)}:") as store:
         yield store
+        assert await inconsistencies(store) == []
         await store.server.reset()
+
+
+async def dump(store: Store, *, without: tuple[str, ...] = (DUTIES_KEY,)) -> dict[str, Any]:
+    """Every key of the store and what it holds."""
+    redis, prefix = store.server._redis, store.server._prefix
+    readers: dict[str, Callable[[str], Any]] = {
+        "hash": redis.hgetall,
+        "set": redis.smembers,
+        "string": redis.get,
+        "list": lambda key: redis.lrange(key, 0, -1),
+        "zset": lambda key: redis.zrange(key, 0, -1, withscores=True),
+        "stream": redis.xrange,
+    }
+    found = {}
+    async for key in redis.scan_iter(f"{prefix}*"):
+        name = key.removeprefix(prefix)
+        if name not in without:
+            found[name] = await readers[await redis.type(key)](key)
+    return found
+
+
+async def inconsistencies(store: Store) -> list[str]:
+    """What in the store contradicts itself: counters and states, places of jobs, workers and their jobs."""
+    keys = await dump(store)
+    places: Counter[str] = Counter()
+    for name, content in keys.items():
+        if name.startswith("queue:") or name == "delayed":
+            places.update(job_id for job_id, _ in content)
+    running = keys.get("running", {})
+    jobs = {
+        name.removeprefix("job:"): state
+        for name, state in keys.items()
+        if name.startswith("job:") and name.count(":") == 1
+    }
+    wrong = [f"{job_id} waits but is no job" for job_id in places if job_id not in jobs]
+    for job_id, state in jobs.items():
+        wrong.extend(_wrong_places(job_id, state, places[job_id], running, keys))
+    for name, campaign in keys.items():
+        if name.startswith("campaign:") and not name.endswith(":specs"):
+            wrong.extend(_wrong_counters(campaign, jobs))
+    return wrong
+
+
+def _wrong_places(job_id: str, state: Any, waiting: int, running: Any, keys: dict[str, Any]) -> list[str]:
+    status = state["status"]
+    wrong = []
+    if waiting != (status == "pending"):
+        wrong.append(f"{job_id} is {status} and waits in {waiting} places")
+    if (job_id in running) != (status == "running"):
+        wrong.append(f"{job_id} is {status}, and its entry under `running` says otherwise")
+    workers = [name for name, worker in keys.items() if name.startswith("worker:") and worker.get("job_id") == job_id]
+    if workers != ([f"worker:{state['worker_id']}"] if status == "running" else []):
+        wrong.append(f"{job_id} is {status} and on {workers}")
+    return wrong
+
+
+def _wrong_counters(campaign: Any, jobs: dict[str, Any]) -> list[str]:
+    states = Counter(
+        state["status"] for job_id, state in jobs.items() if campaign_of(job_id) == campaign["campaign_id"]
+    )
+    counted = {name: int(campaign[name]) for name in ("pending", "running", "complete", "failed", "cancelled")}
+    wrong = []
+    if counted != {name: states[name] for name in counted}:
+        wrong.append(f"{campaign['campaign_id']} counts {counted} and has {dict(states)}")
+    if (campaign["status"] == "running") != (counted["pending"] + counted["running"] > 0):
+        wrong.append(f"{campaign['campaign_id']} is {campaign['status']} with {counted}")
+    if ("ended_at" in campaign) != (campaign["status"] != "running"):
+        wrong.append(f"{campaign['campaign_id']} is {campaign['status']} and its end is {campaign.get('ended_at')}")
+    return wrong
+
+
+class Drive:
+    """What people, workers and the reaper do to a store, in few words."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    async def worker(self, name: str = "one", *units: str, instance: str | None = None) -> str:
+        """A registered device with these units (the CPU, if none is named)."""
+        request = RegisterRequest(
+            device_name=f"device {name}",
+            ip_address="10.0.0.1",
+            capabilities=list(units or (CPU,)),
+            device_info=DeviceInfo(soc="M9", ram="16", device_os="Linux", udid=f"udid-{name}"),
+            instance_id=instance,
+        )
+        return (await self.store.fleet.register(request, AT_ONCE))[0]
+
+    async def submit(self, *specs: JobSpec, key: str | None = None) -> list[str]:
+        """A new campaign; its jobs (one on the CPU, if none is named)."""
+        jobs = list(specs or (JobSpec(compute_unit=CPU),))
+        submitted = await self.store.campaigns.submit(CampaignRequest(model_url=URL, jobs=jobs), key)
+        return [f"{submitted.campaign_id}-job-{place}" for place in range(len(jobs))]
+
+    async def claim(self, worker: str, claim: str | None = None, instance: str | None = None) -> ClaimedJob | None:
+        """One try to take a job."""
+        return (await self.store.queue.claim(worker, ClaimRequest(instance_id=instance, claim_id=claim))).job
+
+    async def take(self, worker: str, claim: str | None = None) -> ClaimedJob:
+        """One try that must succeed."""
+        job = await self.claim(worker, claim)
+        assert job is not None
+        return job
+
+    async def finish(
+        self, job_id: str, worker: str, attempt: int = 1, status: str = "Complete", **figures: Any
+    ) -> dict[str, Any]:
+        """The report of an attempt."""
+        report = JobReport(worker_id=worker, attempt=attempt, status=ReportStatus(status), **figures)
+        return await self.store.queue.finish(job_id, report)
+
+    async def beat(self, worker: str, job_id: Any = msgspec.UNSET, attempt: int | None = None, **more: Any) -> Any:
+        """A heartbeat: of an attempt, of a worker without a job (None), or a bare sign of life."""
+        return await self.store.fleet.heartbeat(worker, HeartbeatRequest(job_id=job_id, attempt=attempt, **more))
+
+    async def lose(self, worker: str, policy: RetryPolicy = AT_ONCE) -> str | bool:
+        """What the reaper does with a worker that has not beaten."""
+        beats = await self.store.fleet.beats()
+        return await self.store.fleet.lose(worker, beats[worker], 30.0, policy)
+
+    async def overdue(self, job: ClaimedJob, worker: str, policy: RetryPolicy = AT_ONCE) -> bool:
+        """What the reaper does with an attempt that ran past its time."""
+        attempt = Attempt(job_id=job.job_id, worker_id=worker, attempt=job.attempt)
+        return await self.store.queue.lose_attempt(attempt, "ran past its time", policy)
+
+    async def release(self, job_id: str, worker: str, attempt: int = 1) -> str:
+        """The worker hands the job back."""
+        return await self.store.queue.release(job_id, ReleaseRequest(worker_id=worker, attempt=attempt))
+
+    async def status(self, job_id: str) -> str:
+        """The status of a job."""
+        return str((await self.job(job_id))["status"])
+
+    async def job(self, job_id: str) -> dict[str, Any]:
+        """A job's view."""
+        return (await self.store.campaigns.job(job_id))[0]
+
+    async def row(self, job_id: str) -> dict[str, Any]:
+        """An ended job's row."""
+        row = (await self.store.campaigns.job(job_id))[1]
+        assert row is not None
+        return row
+
+    async def campaign(self, job_id: str) -> dict[str, Any]:
+        """The campaign that a job belongs to."""
+        return await self.store.campaigns.get(campaign_of(job_id))
+
+    async def worker_status(self, worker: str) -> str:
+        """The status of a worker."""
+        return str((await self.store.fleet.get(worker))["status"])
+
+    async def waiting(self, queue: str = f"unit:{CPU}") -> list[str]:
+        """What waits in a queue, the first to be taken first."""
+        redis, prefix = self.store.server._redis, self.store.server._prefix
+        return [str(job_id) for job_id in await redis.zrange(f"{prefix}queue:{queue}", 0, -1)]
+
+    async def delayed(self) -> list[str]:
+        """What waits for a retry."""
+        redis, prefix = self.store.server._redis, self.store.server._prefix
+        return [str(job_id) for job_id in await redis.zrange(f"{prefix}delayed", 0, -1)]
+
+    async def make_due(self) -> None:
+        """Let the time of every retry have come."""
+        redis, prefix = self.store.server._redis, self.store.server._prefix
+        for job_id in await self.delayed():
+            await redis.zadd(f"{prefix}delayed", {job_id: 0})
+
+
+@asynccontextmanager
+async def eavesdropping(store: Store) -> AsyncIterator[Callable[[], Coroutine[Any, Any, list[dict[str, Any]]]]]:
+    """A function that gives the events published since it was last called, every one that there must be."""
+    redis, prefix = store.server._redis, store.server._prefix
+    marker = f"{prefix}marker"
+    async with redis.pubsub() as subscription:
+        await subscription.subscribe(f"{prefix}events", marker)
+
+        async def heard() -> list[dict[str, Any]]:
+            await redis.publish(marker, "")  # messages of one server come in the order of their publishing
+            events = []
+            while True:
+                message = await subscription.get_message(ignore_subscribe_messages=True, timeout=10.0)
+                assert message is not None
+                if message["channel"] == marker:
+                    return events
+                events.append(json.loads(message["data"]))
+
+        while (await subscription.get_message(timeout=10.0))["type"] != "subscribe":
+            pass
+        await subscription.get_message(timeout=10.0)
+        yield heard

@@ -1,7 +1,8 @@
 -- Gives a worker the next job that it can run.
 -- arg: worker_id, instance_id, claim_id
--- -> {job = {...}, queue = its name, if the job was taken just now}, or {idle = 'empty' | 'not_ready', queues = [names]}: nothing waits in the queues that this worker
---    serves, or it may take nothing now
+-- -> {job = {...}, queue = the name of the one that it was taken from, nil if this worker had it already}, or
+--    {idle = 'empty' | 'not_ready', queues = [names]}: nothing waits in the queues that this worker serves, or it may
+--    take nothing now
 
 local worker = read(worker_key(arg.worker_id))
 if not worker then
