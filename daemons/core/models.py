@@ -6,7 +6,7 @@ workers accept them, so that a newer worker can talk to an older orchestrator.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -26,6 +26,34 @@ Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Identifier = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
+Size = Annotated[int, Meta(ge=0, le=2**31)]
+
+
+class InputSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What one input of a model is to be fed with; what is not said is chosen as for an input without a word."""
+
+    shape: Annotated[list[Size], Meta(max_length=32)] | None = None
+    range: Annotated[list[float], Meta(min_length=2, max_length=2)] | None = None
+    """Least and largest value of the random data."""
+    value: bool | int | float | str | None = None
+    """One value for every element, instead of random data."""
+
+
+class Extend(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A run that is still noisy after its `num_inference_runs` may go on, within these limits."""
+
+    max_runs: Annotated[int, Meta(ge=1, le=MAX_RUNS)]
+    """Runs in all."""
+    max_seconds: Annotated[float, Meta(gt=0, le=86_400)] = 60.0
+    """Of timed runs in all."""
+
+
+GraphOptimization = Literal["disabled", "basic", "extended", "all"]
+ExecutionMode = Literal["sequential", "parallel"]
+Inputs = Annotated[dict[Annotated[str, Meta(max_length=500)], InputSpec], Meta(max_length=100)]
+CredentialName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
+
+
 class JobSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One job as a user asks for it. Jobs of a campaign with equal specs share one copy of it in the store."""
 
@@ -43,6 +71,18 @@ class JobSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     """From the start of the attempt on the device, the model's download included."""
     priority: Annotated[int, Meta(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] = 0
     """Higher goes first."""
+    inputs: Inputs = {}
+    """Input name → what to feed it with."""
+    inputs_url: Annotated[str, Meta(min_length=1, max_length=8192)] | None = None
+    """A .npz file of numpy arrays by input name, fetched like a model."""
+    batch_size: Annotated[int, Meta(ge=1, le=65_536)] | None = None
+    """The size of the inputs' batch dimension, where the model leaves it open."""
+    graph_optimization: GraphOptimization | None = None
+    execution_mode: ExecutionMode | None = None
+    """Whether independent operators may run side by side. None, for both: the engine's own choice."""
+    cold_file: bool = False
+    """Load the model with its file out of the page cache, where the system allows that."""
+    extend: Extend | None = None
 
 
 class CampaignRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,6 +90,8 @@ class CampaignRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     model_url: Annotated[str, Meta(min_length=1, max_length=8192)]
     jobs: Annotated[list[JobSpec], Meta(min_length=1, max_length=MAX_JOBS)]
+    credentials: CredentialName | None = None
+    """The name under which each worker keeps headers for the model's source."""
 
 
 class DeviceInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -147,6 +189,14 @@ class ClaimedJob(Struct, frozen=True, kw_only=True):
     warmup_runs: int | None = None
     threads: int | None = None
     timeout_seconds: float = DEFAULT_TIMEOUT_S
+    credentials: str | None = None
+    inputs: dict[str, InputSpec] = {}
+    inputs_url: str | None = None
+    batch_size: int | None = None
+    graph_optimization: str | None = None
+    execution_mode: str | None = None
+    cold_file: bool = False
+    extend: Extend | None = None
 
 
 class Registered(Struct, frozen=True, kw_only=True):
@@ -182,6 +232,14 @@ class BenchRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     threads: int | None = None
     timeout_s: float = DEFAULT_TIMEOUT_S
     memory_limit_bytes: int | None = None
+    inputs: dict[str, InputSpec] = {}
+    inputs_path: str | None = None
+    """A .npz file."""
+    batch_size: int | None = None
+    graph_optimization: str | None = None
+    execution_mode: str | None = None
+    cold_file: bool = False
+    extend: Extend | None = None
     seed: int = 0
     """Same seed, same inputs, byte for byte."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -75,6 +75,9 @@ class Measurement(Struct, frozen=True, kw_only=True, rename="pascal", omit_defau
     input_shapes: Text | None = None
     model_hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None = None
     """SHA-256 of the model's bytes."""
+    verdict: Literal["stable", "noisy", "invalid"] | None = None
+    """Whether the figures can be trusted; None where nothing was measured."""
+    verdict_reasons: list[Text] = []
     warnings: list[Text] = []
     remark: Text | None = None
 
@@ -86,12 +89,17 @@ class Samples(Struct, frozen=True, kw_only=True, rename="pascal"):
     inference_ms: Annotated[list[Annotated[float, Meta(ge=0)]], Meta(max_length=MAX_SAMPLES)] = []
 
 
+Conditions = dict[str, dict[str, str | float | bool | None]]
+"""``before`` and ``after`` → what was read of the device then, by name; None is "could not be read"."""
+
+
 class Outcome(Struct, frozen=True, kw_only=True):
     """How an attempt ended on the device: figures and samples, or the reason why there are none."""
 
     status: ReportStatus
     measurement: Measurement
     samples: Samples = Samples()
+    conditions: Conditions = {}
 
 
 class JobReport(Measurement, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
@@ -101,12 +109,20 @@ class JobReport(Measurement, frozen=True, kw_only=True, rename="pascal", omit_de
     attempt: Annotated[int, Meta(ge=1)] = msgspec.field(name="attempt")
     status: ReportStatus = msgspec.field(name="status")
     samples: Samples | None = None
+    conditions: Conditions = {}
 
 
 def report(worker_id: str, attempt: int, outcome: Outcome) -> JobReport:
     """The report that delivers `outcome`."""
     figures = {name: getattr(outcome.measurement, name) for name in Measurement.__struct_fields__}
-    return JobReport(worker_id=worker_id, attempt=attempt, status=outcome.status, samples=outcome.samples, **figures)
+    return JobReport(
+        worker_id=worker_id,
+        attempt=attempt,
+        status=outcome.status,
+        samples=outcome.samples if outcome.samples != Samples() else None,
+        conditions=outcome.conditions,
+        **figures,
+    )
 
 
 def figures(job_report: JobReport) -> dict[str, Any]:
@@ -116,9 +132,19 @@ def figures(job_report: JobReport) -> dict[str, Any]:
     return kept
 
 
+def evidence(job_report: JobReport) -> dict[str, Any]:
+    """What stands behind the figures: samples and conditions, kept apart from the row, for they may be large."""
+    kept: dict[str, Any] = {}
+    if job_report.samples:
+        kept["Samples"] = msgspec.to_builtins(job_report.samples)
+    if job_report.conditions:
+        kept["Conditions"] = job_report.conditions
+    return kept
+
+
 _MEASURED: Final = Measurement.__struct_encode_fields__
 _AFTER_DEVICE: Final = _MEASURED.index("LoadMsMedian")
-_END_OF_FIGURES: Final = _MEASURED.index("Warnings")
+_END_OF_FIGURES: Final = _MEASURED.index("Verdict")
 
 DEVICE_COLUMNS: Final = ("DeviceName", "Soc", "Ram", "DeviceOs")
 
@@ -147,6 +173,8 @@ COLUMNS: Final = (
     *SEED_COLUMNS,
     *(name for name in _MEASURED[_AFTER_DEVICE:_END_OF_FIGURES] if name not in SEED_COLUMNS),
     *TRACE_COLUMNS,
+    "Verdict",
+    "VerdictReasons",
     "Warnings",
     "Remark",
 )

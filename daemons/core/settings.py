@@ -168,6 +168,23 @@ class LimitSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Whether models may be fetched from private addresses, as labs serve them inside. Link-local ones never are."""
 
 
+class ModelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How this device gets at models that are not public."""
+
+    credentials_file: FilePath | None = None
+    """A YAML file, readable by its owner alone, of headers by name: what a campaign's `credentials` names.
+    null: there are none."""
+
+
+class MeasuringSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When this device measures."""
+
+    wait_for_calm_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
+    """Wait so long at most for other programs and the heat to settle before a measurement. 0: don't wait."""
+    cool_down_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
+    """Rest so long between two measurements."""
+
+
 class WorkerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that `worker.yaml` can say."""
 
@@ -175,6 +192,8 @@ class WorkerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     device: DeviceSettings = DeviceSettings()
     storage: WorkerStorage = WorkerStorage()
     limits: LimitSettings = LimitSettings()
+    models: ModelSettings = ModelSettings()
+    measuring: MeasuringSettings = MeasuringSettings()
     log: LogSettings = LogSettings()
 
 

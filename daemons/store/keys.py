@@ -7,7 +7,7 @@ Everything that this project keeps in Redis stands under one prefix:
 ``campaign:ID:specs``                 hash         index → JSON of a job spec; equal jobs share one
 ``job:ID``                            hash         a job's state; while it waits, its status and spec alone
 ``job:ID:history``                    list         its transitions, as JSON
-``job:ID:samples``                    string       its raw timings, as JSON
+``job:ID:evidence``                   string       its raw timings and the device's conditions, as JSON
 ``queue:unit:U``, ``queue:worker:ID`` sorted set   waiting jobs by priority, then arrival
 ``delayed``                           sorted set   jobs that wait for a retry, by due time
 ``running``                           hash         job → its worker, attempt and time limit

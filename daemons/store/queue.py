@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from daemons.core.models import ClaimedJob, ClaimRequest, JobSpec, ReleaseRequest
-from daemons.core.results import JobReport, figures
+from daemons.core.results import JobReport, evidence, figures
 from daemons.core.retries import RetryPolicy
 from daemons.core.units import STANDARD_UNITS
 from daemons.store.keys import check_job_id, check_worker_id
@@ -70,7 +70,7 @@ class Queue:
             attempt=report.attempt,
             status=report.status.job_status,
             result=msgspec.json.encode(figures(report)).decode(),
-            samples=msgspec.json.encode(report.samples).decode() if report.samples else None,
+            evidence=msgspec.json.encode(kept).decode() if (kept := evidence(report)) else None,
             model_sha256=report.model_hash,
             remark=report.remark,
         )
@@ -119,13 +119,5 @@ class Queue:
 
 def _claimed_job(answer: dict[str, Any]) -> ClaimedJob:
     spec = msgspec.json.decode(answer.pop("spec_json"), type=JobSpec)
-    assert spec.compute_unit is not None  # noqa: S101 (filled in before the campaign was accepted)
-    return ClaimedJob(
-        **answer,
-        compute_unit=spec.compute_unit,
-        num_inference_runs=spec.num_inference_runs,
-        num_load_runs=spec.num_load_runs,
-        warmup_runs=spec.warmup_runs,
-        threads=spec.threads,
-        timeout_seconds=spec.timeout_seconds,
-    )
+    shared = set(ClaimedJob.__struct_fields__) & set(JobSpec.__struct_fields__)
+    return ClaimedJob(**answer, **{name: getattr(spec, name) for name in shared})

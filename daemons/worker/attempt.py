@@ -113,16 +113,13 @@ class Attempts:
             return Outcome(status=ReportStatus.FAILED, measurement=Measurement(remark=remark))
 
     def _request(self, job: ClaimedJob, model: Model, timeout_s: float) -> BenchRequest:
+        shared = set(BenchRequest.__struct_fields__) & set(ClaimedJob.__struct_fields__)
         return BenchRequest(
             model_path=str(model.path),
             file_name=model.file_name,
-            compute_unit=job.compute_unit,
-            num_inference_runs=job.num_inference_runs,
-            num_load_runs=job.num_load_runs,
-            warmup_runs=job.warmup_runs,
-            threads=job.threads,
             timeout_s=timeout_s,
             memory_limit_bytes=self._memory_limit_bytes,
+            **{name: getattr(job, name) for name in shared},
         )
 
     def _not_offered(self, unit: str) -> str:

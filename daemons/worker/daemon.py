@@ -24,8 +24,8 @@ from daemons.runtime.notify import Notifier
 from daemons.runtime.supervise import supervise
 from daemons.worker.agent import LAST_DELIVERY_S, RELEASE_TIMEOUT_S, Agent, Uplink
 from daemons.worker.attempt import Attempts, Bench
+from daemons.worker.bench.leftover import kill_leftover
 from daemons.worker.bench.runner import Bench as ChildBench
-from daemons.worker.bench.runner import kill_leftover
 from daemons.worker.deliver import Outbox
 from daemons.worker.devicelock import measuring_lock
 from daemons.worker.download import Limits

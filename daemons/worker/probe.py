@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from daemons.runtime.tether import tethered
-from daemons.worker.bench.runner import child_environ
+from daemons.worker.bench.process import child_environ
 from daemons.worker.engines.probe_child import Fails, Loaded, Message, Trying, Works
 
 PATIENCE: Final = 0.5

@@ -6,10 +6,10 @@ import asyncio
 import json
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -28,8 +28,10 @@ from daemons.core.results import JobReport
 from daemons.core.retries import RetryPolicy
 from daemons.store import Store, open_store
 from daemons.store.embedded import EmbeddedServer
-from daemons.store.keys import campaign_of
+from daemons.store.keys import as_glob, campaign_of
 from daemons.store.queue import Attempt
+
+T = TypeVar("T")
 
 CPU = "CPU (ONNX)"
 GPU = "GPU (ONNX)"
@@ -60,23 +62,47 @@ async def fresh_store(url: str) -> AsyncIterator[Store]:
         await store.server.reset()
 
 
+async def comes_true(question: Callable[[], Awaitable[T]], what: str, timeout_s: float = 20.0) -> T:
+    """The first true answer to `question`; fails, naming `what` was waited for, when there is none in time."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            while not (answer := await question()):
+                await asyncio.sleep(0.01)
+    except TimeoutError as error:
+        raise AssertionError(f"waited {timeout_s:g} s in vain for {what}") from error
+    return answer
+
+
 async def dump(store: Store, *, without: tuple[str, ...] = (DUTIES_KEY,)) -> dict[str, Any]:
     """Every key of the store and what it holds."""
     redis, prefix = store.server._redis, store.server._prefix
-    readers: dict[str, Callable[[str], Any]] = {
-        "hash": redis.hgetall,
-        "set": redis.smembers,
-        "string": redis.get,
-        "list": lambda key: redis.lrange(key, 0, -1),
-        "zset": lambda key: redis.zrange(key, 0, -1, withscores=True),
-        "stream": redis.xrange,
-    }
-    found = {}
-    async for key in redis.scan_iter(f"{prefix}*"):
-        name = key.removeprefix(prefix)
-        if name not in without:
-            found[name] = await readers[await redis.type(key)](key)
-    return found
+    keys = [key async for key in redis.scan_iter(as_glob(prefix), count=1000) if key.removeprefix(prefix) not in without]
+    kinds = await _in_one_trip(redis, [("type", key) for key in keys])
+    contents = await _in_one_trip(redis, [(_READERS[kind], key) for kind, key in zip(kinds, keys, strict=True)])
+    return {key.removeprefix(prefix): content for key, content in zip(keys, contents, strict=True)}
+
+
+_READERS = {
+    "hash": "hgetall",
+    "set": "smembers",
+    "string": "get",
+    "list": "lrange",
+    "zset": "zrange",
+    "stream": "xrange",
+}
+
+
+async def _in_one_trip(redis: Any, questions: list[tuple[str, str]]) -> list[Any]:
+    pipeline = redis.pipeline(transaction=False)
+    for command, key in questions:
+        match command:
+            case "lrange":
+                pipeline.lrange(key, 0, -1)
+            case "zrange":
+                pipeline.zrange(key, 0, -1, withscores=True)
+            case _:
+                getattr(pipeline, command)(key)
+    return list(await pipeline.execute())
 
 
 async def inconsistencies(store: Store) -> list[str]:

@@ -25,6 +25,7 @@ local function as_claim(job_id, job, queue)
     attempt = tonumber(job.attempt),
     model_url = campaign.model_url,
     model_sha256 = campaign.model_sha256,
+    credentials = campaign.credentials,
     spec_json = redis.call('HGET', campaign_key(campaign.campaign_id) .. ':specs', job.spec),
   } })
 end

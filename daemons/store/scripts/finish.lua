@@ -1,5 +1,5 @@
 -- Records how an attempt ended, once.
--- arg: job_id, worker_id, attempt, status, result = JSON text, samples = JSON text or null, model_sha256 or null
+-- arg: job_id, worker_id, attempt, status, result = JSON text, evidence = JSON text or null, model_sha256 or null
 -- -> {status, duplicate}
 
 local job = read(job_key(arg.job_id))
@@ -22,8 +22,8 @@ end
 
 local campaign_id = campaign_of(arg.job_id)
 redis.call('HSET', job_key(arg.job_id), 'reported', attempt)
-if given(arg.samples) then
-  redis.call('SET', job_key(arg.job_id) .. ':samples', arg.samples)
+if given(arg.evidence) then
+  redis.call('SET', job_key(arg.job_id) .. ':evidence', arg.evidence)
 end
 -- The first device that has fetched the model pins its bytes for the whole campaign.
 if given(arg.model_sha256) then

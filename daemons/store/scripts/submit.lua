@@ -1,5 +1,5 @@
 -- Accepts a campaign with all of its jobs, or says why not.
--- arg: model_url, specs = [JSON text], jobs = [index into specs, from 0], idempotency_key, digest, remember_s
+-- arg: model_url, credentials, specs = [JSON text], jobs = [index into specs, from 0], idempotency_key, digest, remember_s
 -- -> {campaign_id, created_at, replayed, unserved = [{spec, problem}]}
 
 local idempotency = given(arg.idempotency_key) and P .. 'idempotency:' .. arg.idempotency_key
@@ -92,6 +92,9 @@ end
 redis.call('HSET', campaign_key(campaign_id), 'campaign_id', campaign_id, 'model_url', arg.model_url,
   'status', 'running', 'created_at', created_at, 'total', #arg.jobs, 'pending', #arg.jobs,
   'running', 0, 'complete', 0, 'failed', 0, 'cancelled', 0)
+if given(arg.credentials) then
+  redis.call('HSET', campaign_key(campaign_id), 'credentials', arg.credentials)
+end
 redis.call('ZADD', P .. 'campaigns', string.sub(campaign_id, 10), campaign_id)
 if idempotency then
   redis.call('HSET', idempotency, 'campaign_id', campaign_id, 'digest', arg.digest)

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+from daemons.worker.bench.cgroup import ROOT, cores_of, tightest_cpu_max
+
 LOW_MEMORY_SHARE: Final = 0.1
 BUSY_SHARE: Final = 0.25
 
@@ -37,22 +39,27 @@ def power_warning(kind_and_online: dict[str, str]) -> str | None:
 
 def quota_warning(cpu_max: str | None) -> str | None:
     """A sentence, if a control group limits the processor time; `cpu_max` as in cgroup v2's cpu.max."""
-    if cpu_max is None or cpu_max.startswith("max"):
-        return None
-    quota, period = cpu_max.split()[:2]
-    return f"a control group limits this process to {int(quota) / int(period):.2f} cores"
+    cores = cores_of(cpu_max or "")
+    return None if cores is None else f"a control group limits this process to {cores:.2f} cores"
 
 
-def condition_warnings(root: Path = Path("/")) -> list[str]:
+def condition_warnings(root: Path = ROOT) -> list[str]:
     """Everything that is known to disturb now. What can't be read is not guessed."""
     found = [
         load_warning(os.getloadavg()[0], os.cpu_count() or 1),
-        governor_warning(_read(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+        governor_warning(_governor(root / "sys/devices/system/cpu")),
         memory_warning(_read(root / "proc/meminfo") or ""),
         power_warning(_power_supplies(root / "sys/class/power_supply")),
-        quota_warning(_read(root / "sys/fs/cgroup/cpu.max")),
+        quota_warning(tightest_cpu_max(root)),
     ]
     return [sentence for sentence in found if sentence]
+
+
+def _governor(cores: Path) -> str | None:
+    """The governors of all cores: the small and the large ones of a chip may have different ones."""
+    read = [_read(path) for path in sorted(cores.glob("cpu[0-9]*/cpufreq/scaling_governor"))]
+    names = dict.fromkeys(name for name in read if name)
+    return ", ".join(name for name in names if name != "performance") or next(iter(names), None)
 
 
 def _power_supplies(folder: Path) -> dict[str, str]:
