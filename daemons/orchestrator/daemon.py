@@ -37,6 +37,8 @@ KEEPALIVE_TIMEOUT_S: Final = 15.0
 SHUTDOWN_TIMEOUT_S: Final = 3.0
 """How long requests under way may take once the server is told to stop."""
 
+CANCEL_AGAIN_S: Final = 0.5
+
 AIRPLAY_PORT: Final = 5000
 
 
@@ -112,8 +114,10 @@ async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
         await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopping.cancel()
-        working.cancel()
-        await asyncio.wait((working, stopping))
+        while not working.done():
+            # One cancellation may not be enough: redis-py 8.1 can swallow it while it opens a connection.
+            working.cancel()
+            await asyncio.wait((working,), timeout=CANCEL_AGAIN_S)
     if not working.cancelled():
         working.result()
 

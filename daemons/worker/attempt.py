@@ -17,6 +17,7 @@ import structlog
 from daemons.core.lifecycle import ReportStatus
 from daemons.core.models import BenchRequest, ClaimedJob, Progress
 from daemons.core.results import Measurement, Outcome
+from daemons.worker.calm import Calm
 from daemons.worker.download import NotFetched, file_name
 from daemons.worker.lease import Standing
 from daemons.worker.models import Model, ModelCache
@@ -48,12 +49,14 @@ class Attempts:
         device_lock: Callable[[], AbstractAsyncContextManager[object]],
         *,
         memory_limit_bytes: int | None = None,
+        calm: Calm | None = None,
     ) -> None:
         self._units = units
         self._cache = cache
         self._bench = bench
         self._device_lock = device_lock
         self._memory_limit_bytes = memory_limit_bytes
+        self._calm = calm or Calm(wait_for_calm_s=0.0, cool_down_s=0.0)
         self._getting_ready: asyncio.Task[None] | None = None
 
     async def make(self, job: ClaimedJob, standing: Standing) -> Outcome:
@@ -66,8 +69,10 @@ class Attempts:
         hold = AsyncExitStack()
         await hold.enter_async_context(self._device_lock())
         try:
-            return await self._in_time(job, standing)
+            is_calm = await self._calm.settle()
+            return noted(await self._in_time(job, standing), is_calm=is_calm)
         finally:
+            self._calm.note_end()
             self._getting_ready = asyncio.create_task(self._get_ready(hold))
 
     async def close(self) -> None:
@@ -143,6 +148,14 @@ def labelled(outcome: Outcome, job: ClaimedJob, model: Model) -> Outcome:
         compute_units=job.compute_unit,
     )
     return msgspec.structs.replace(outcome, measurement=measurement)
+
+
+def noted(outcome: Outcome, *, is_calm: bool) -> Outcome:
+    """The outcome with a warning, if the device did not become calm before it was measured."""
+    if is_calm or outcome.status is not ReportStatus.COMPLETE:
+        return outcome
+    warnings = [*outcome.measurement.warnings, "other programs kept the processor busy for as long as was waited"]
+    return msgspec.structs.replace(outcome, measurement=msgspec.structs.replace(outcome.measurement, warnings=warnings))
 
 
 def overrun(job: ClaimedJob, progress: Progress) -> str:

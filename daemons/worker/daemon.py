@@ -26,6 +26,7 @@ from daemons.worker.agent import LAST_DELIVERY_S, RELEASE_TIMEOUT_S, Agent, Upli
 from daemons.worker.attempt import Attempts, Bench
 from daemons.worker.bench.leftover import kill_leftover
 from daemons.worker.bench.runner import Bench as ChildBench
+from daemons.worker.calm import Calm
 from daemons.worker.deliver import Outbox
 from daemons.worker.devicelock import measuring_lock
 from daemons.worker.download import Limits
@@ -131,6 +132,7 @@ def make_agent(
         bench,
         device_lock,
         memory_limit_bytes=None if memory_limit_gb is None else int(memory_limit_gb * GB),
+        calm=Calm(settings.measuring.wait_for_calm_s, settings.measuring.cool_down_s),
     )
     return Agent(
         Uplink(client=client, contact=contact, membership=Membership(client, contact, card)),

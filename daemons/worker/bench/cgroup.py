@@ -12,12 +12,12 @@ from pathlib import Path, PurePosixPath
 ROOT = Path("/")
 
 
-def tightest_cpu_max(root: Path = ROOT) -> str | None:
-    """The quota and period of the group that grants the least processor time; None where none limits it."""
+def cpu_quota(root: Path = ROOT) -> float | None:
+    """The processors' worth of time that the tightest group grants; None where none limits it."""
     quotas, periods = (_texts(root, f"cpu.cfs_{name}_us", "cpu") for name in ("quota", "period"))
     old = [f"{quota} {period}" for quota, period in zip(quotas, periods, strict=False)]
-    limits = [text for text in (*_texts(root, "cpu.max"), *old) if cores_of(text) is not None]
-    return min(limits, key=lambda text: cores_of(text) or 0.0, default=None)
+    limits = (cores_of(text) for text in (*_texts(root, "cpu.max"), *old))
+    return min((cores for cores in limits if cores is not None), default=None)
 
 
 def cores_of(quota_and_period: str) -> float | None:

@@ -30,6 +30,7 @@ PR_SET_PDEATHSIG: Final = 1
 PROGRESS_EVERY_S: Final = 1.0
 MAX_FILE_BYTES: Final = 2**30
 """No model has a reason to make this process write more than that to one file."""
+MAX_OPEN_FILES: Final = 4096
 
 
 class Channel:
@@ -57,7 +58,15 @@ class Channel:
         if phase == self._phase and now - self._told_at < PROGRESS_EVERY_S:
             return
         self._phase, self._told_at = phase, now
-        self.send(progress={"phase": phase, "done": done, "total": total})
+        self._send_if_read({"progress": {"phase": phase, "done": done, "total": total}})
+
+    def _send_if_read(self, document: dict[str, Any]) -> None:
+        """One document, unless the daemon reads nothing just now: a measurement doesn't wait for its audience."""
+        line = json.dumps(document).encode() + b"\n"
+        with contextlib.suppress(BlockingIOError):
+            sent = self._socket.send(line, socket.MSG_DONTWAIT)
+            if sent < len(line):
+                self._socket.sendall(line[sent:])
 
 
 def main(arguments: list[str]) -> None:
@@ -66,6 +75,8 @@ def main(arguments: list[str]) -> None:
     die_with(parent)
     limit(resource.RLIMIT_CORE, 0)
     limit(resource.RLIMIT_FSIZE, MAX_FILE_BYTES)
+    limit(resource.RLIMIT_NOFILE, MAX_OPEN_FILES)
+    be_first_to_go()
     engines = {spec: make_engine(spec)}
     channel.send(ready=os.getpid())
     order = channel.receive()
@@ -106,6 +117,12 @@ def limit(kind: int, most: int) -> None:
     _, hard = resource.getrlimit(kind)
     value = most if hard == resource.RLIM_INFINITY else min(most, hard)
     resource.setrlimit(kind, (value, value))
+
+
+def be_first_to_go() -> None:
+    """Where memory runs out the kernel is to end this process, and not the daemon or a neighbour (proc(5))."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:  # noqa: PTH123
+        file.write("1000")
 
 
 def make_engine(spec: str) -> Engine:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from daemons.worker.bench.cgroup import ROOT, cores_of, tightest_cpu_max
+from daemons.worker.bench.cgroup import ROOT, cpu_quota
 
 LOW_MEMORY_SHARE: Final = 0.1
 BUSY_SHARE: Final = 0.25
@@ -17,9 +17,10 @@ def load_warning(load: float, cores: int) -> str | None:
     return f"the load average was {load:.2f} on {cores} cores" if load > BUSY_SHARE * cores else None
 
 
-def governor_warning(governor: str | None) -> str | None:
-    """A sentence, if the clock rate follows the load."""
-    return f"the CPU frequency governor is {governor}" if governor not in (None, "performance") else None
+def governor_warning(governors: list[str]) -> str | None:
+    """A sentence, if the clock rate of some cores follows the load; one governor for each group of cores."""
+    others = dict.fromkeys(governor for governor in governors if governor != "performance")
+    return f"the CPU frequency governor is {', '.join(others)}" if others else None
 
 
 def memory_warning(meminfo: str) -> str | None:
@@ -37,29 +38,29 @@ def power_warning(kind_and_online: dict[str, str]) -> str | None:
     return "the machine runs on its battery" if mains and all(state.endswith(":0") for state in mains) else None
 
 
-def quota_warning(cpu_max: str | None) -> str | None:
-    """A sentence, if a control group limits the processor time; `cpu_max` as in cgroup v2's cpu.max."""
-    cores = cores_of(cpu_max or "")
-    return None if cores is None else f"a control group limits this process to {cores:.2f} cores"
+def quota_warning(quota: float | None, cores: int) -> str | None:
+    """A sentence, if a control group grants less processor time than there are cores."""
+    if quota is None or quota >= cores:
+        return None
+    return f"a control group limits this process to {quota:.2f} of {cores} cores"
 
 
 def condition_warnings(root: Path = ROOT) -> list[str]:
     """Everything that is known to disturb now. What can't be read is not guessed."""
+    cores = os.cpu_count() or 1
     found = [
-        load_warning(os.getloadavg()[0], os.cpu_count() or 1),
-        governor_warning(_governor(root / "sys/devices/system/cpu")),
+        load_warning(os.getloadavg()[0], cores),
+        governor_warning(_governors(root / "sys/devices/system/cpu/cpufreq")),
         memory_warning(_read(root / "proc/meminfo") or ""),
         power_warning(_power_supplies(root / "sys/class/power_supply")),
-        quota_warning(tightest_cpu_max(root)),
+        quota_warning(cpu_quota(root), cores),
     ]
     return [sentence for sentence in found if sentence]
 
 
-def _governor(cores: Path) -> str | None:
-    """The governors of all cores: the small and the large ones of a chip may have different ones."""
-    read = [_read(path) for path in sorted(cores.glob("cpu[0-9]*/cpufreq/scaling_governor"))]
-    names = dict.fromkeys(name for name in read if name)
-    return ", ".join(name for name in names if name != "performance") or next(iter(names), None)
+def _governors(folder: Path) -> list[str]:
+    read = (_read(policy / "scaling_governor") for policy in sorted(folder.glob("policy*")))
+    return [governor for governor in read if governor]
 
 
 def _power_supplies(folder: Path) -> dict[str, str]:

@@ -58,7 +58,9 @@ def sample_warnings(taken: Taken) -> list[str]:
     if far_out := outliers(runs):
         said.append(f"{far_out} of {len(runs)} runs lie more than 3 median absolute deviations out")
     if not taken.peaks_are_per_phase:
-        said.append("this system doesn't reset memory peaks: the inference peak includes loading")
+        said.append(
+            "this system doesn't begin a new memory peak for each phase: one that an earlier phase exceeded is left out"
+        )
     return said
 
 

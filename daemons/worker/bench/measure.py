@@ -6,7 +6,6 @@ Nothing happens between the two readings of the clock that enclose a run but the
 from __future__ import annotations
 
 import gc
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -78,15 +77,15 @@ def measure(order: Order, engine: Engine, tools: Instruments) -> Taken:
     warm_page_cache(order.path)
     baseline = tools.memory.now()
     tools.progress("loading", 0, order.load_runs)
-    load_phase_is_clean = tools.memory.begin_phase()
+    load_phase = begin_phase(tools.memory)
     model, first_load = timed_load(order, engine, tools.clock)
-    load_peak = tools.memory.peak()
+    load_peak = peak_of(load_phase, tools.memory)
     try:
         feed, shapes = model.inputs(order.seed)
-        inference_phase_is_clean = tools.memory.begin_phase()
+        inference_phase = begin_phase(tools.memory)
         warmups = warm_up(model, feed, order.warmup_runs, tools)
         runs, cpu_s, wall_s = timed_runs(model, feed, order.inference_runs, tools)
-        inference_peak = tools.memory.peak()
+        inference_peak = peak_of(inference_phase, tools.memory)
         first_run = model.first_run_ns or next(iter(warmups or runs), None)
         facts = model.facts()
     finally:
@@ -101,12 +100,33 @@ def measure(order: Order, engine: Engine, tools: Instruments) -> Taken:
         baseline=baseline,
         load_peak=load_peak,
         inference_peak=inference_peak,
-        peaks_are_per_phase=load_phase_is_clean and inference_phase_is_clean,
+        peaks_are_per_phase=load_phase.is_fresh and inference_phase.is_fresh,
         cpu_s=cpu_s,
         wall_s=wall_s,
         facts=facts,
         shapes=shapes,
     )
+
+
+class Phase(NamedTuple):
+    """How a phase's peak of memory can be told."""
+
+    is_fresh: bool
+    """Whether the system has begun a new peak."""
+    before: int | None
+    """The peak when the phase began."""
+
+
+def begin_phase(memory: Memory) -> Phase:
+    """Begin a phase with a peak of its own, where the system allows that."""
+    return Phase(memory.begin_phase(), memory.peak())
+
+
+def peak_of(phase: Phase, memory: Memory) -> int | None:
+    """The peak of the phase; None if all that is known is that it was no higher than what came before it."""
+    peak = memory.peak()
+    is_its_own = phase.is_fresh or (peak or 0) > (phase.before or 0)
+    return peak if is_its_own else None
 
 
 def warm_page_cache(path: str) -> None:
@@ -189,11 +209,3 @@ def collector_off() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-
-
-def effective_cores() -> int:
-    """Processors that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1

@@ -7,6 +7,7 @@ import mmap
 import os
 import struct
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -48,7 +49,7 @@ def test_each_phase_has_a_peak_of_its_own():
 
 @on_linux
 def test_figures_are_bytes():
-    pages = int(open("/proc/self/statm").read().split()[1])  # noqa: PTH123, SIM115
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
     assert LinuxMemory().now() == pytest.approx(pages * os.sysconf("SC_PAGE_SIZE"), abs=4 * MB)
 
 
