@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test check format lock clean
+.PHONY: install demo test check format bench-fidelity bench-store lock clean
 
 install: $(STAMP)
 
@@ -31,6 +31,14 @@ check: install
 format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# How far the figures are from the truth, and how fast the store is. They want a quiet machine and take minutes.
+bench-fidelity: install
+	$(BIN)/python -m tests.benchmarks.same_session
+	$(BIN)/python -m tests.benchmarks.fidelity
+
+bench-store: install
+	$(BIN)/python -m tests.benchmarks.store
 
 # Needs uv (pip install uv). Writes names, versions and hashes only: what runs, and what also checks and tests it.
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from daemons.store import Store
+from tests.support.orchestrator import Api, orchestrating
 from tests.support.store import fresh_store, running_server
 
 
@@ -24,3 +25,10 @@ async def store(valkey_url: str) -> AsyncIterator[Store]:
     """An empty store of the test's own."""
     async with fresh_store(valkey_url) as store:
         yield store
+
+
+@pytest.fixture
+async def api(store: Store, tmp_path: Path) -> AsyncIterator[Api]:
+    """An orchestrator over that store, on a real socket."""
+    async with orchestrating(store, tmp_path / "outputs") as api:
+        yield api

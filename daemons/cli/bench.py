@@ -1,142 +1,102 @@
-"""`benchfleet bench`: measure a model on this machine, exactly as a worker would, with no server."""
+"""`benchfleet bench`: measure models on this machine, exactly as a worker would, with no server."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import signal
-import socket
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from daemons.cli.tables import figure, make_console, make_progress, remarks, results_table, shown
-from daemons.core.models import MAX_RUNS, BenchRequest
-from daemons.core.models import Progress as Position
-from daemons.core.results import DEVICE_COLUMNS, Outcome
-from daemons.core.units import CPU_ONNX
+from daemons.cli.bench_options import Asked, bench_options, make_plan
+from daemons.cli.bench_plan import Plan
+from daemons.cli.bench_report import document, print_report
+from daemons.cli.bench_run import Result, measure_all
+from daemons.cli.bench_values import STDOUT, ModelFile
+from daemons.cli.tables import make_console
+from daemons.core.errors import BenchfleetError
+from daemons.core.results import to_csv
 from daemons.runtime import boot
+from daemons.runtime.files import write_atomically
 from daemons.runtime.logs import set_up_logs
-from daemons.worker.bench.runner import Bench
-from daemons.worker.devicelock import measuring_lock
-from daemons.worker.host import device_facts
 
-READ_CHUNK = 2**20
+EXAMPLES = """\b
+Examples:
+  benchfleet bench model.onnx
+  benchfleet bench model.onnx --runs 200 --threads 1
+  benchfleet bench model.onnx --batch 1,4,16 --csv sweep.csv
+  benchfleet bench model.onnx --shape image=Nx3x320x320 --batch 1,8
+  benchfleet bench model.onnx --value sample_rate=16000 --range audio=-1:1
+  benchfleet bench old.onnx new.onnx --rounds 10
+  benchfleet bench model.onnx model.onnx        # how much noise is there?
+  benchfleet bench model.onnx --json > figures.json"""
 
 
-@click.command(
-    epilog="\b\nExamples:\n  benchfleet bench model.onnx\n  benchfleet bench model.onnx --runs 200 --threads 1\n"
-    "  benchfleet bench model.onnx --json > figures.json"
-)
-@click.argument("model", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path), metavar="MODEL")
-@click.option(
-    "--runs", "num_inference_runs", type=click.IntRange(1, MAX_RUNS), default=10, show_default=True, help="Timed runs."
-)
-@click.option(
-    "--loads", "num_load_runs", type=click.IntRange(1, 1000), default=5, show_default=True, help="Loads in all."
-)
-@click.option(
-    "--warmup",
-    "warmup_runs",
-    type=click.IntRange(0, 10_000),
-    help="Warm-up runs. Default: until the runs have settled.",
-)
-@click.option(
-    "--threads", type=click.IntRange(1, 1024), help="Threads inside one operator. Default: the engine's choice."
-)
-@click.option("--unit", default=CPU_ONNX, show_default=True, help="Compute unit to measure on.")
-@click.option("--timeout", type=click.FloatRange(min=0.1), default=3600.0, show_default=True, help="Seconds at most.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document, with the CSV's column names.")
-def bench(model: Path, unit: str, timeout: float, *, as_json: bool, **counts: Any) -> int:
-    """Measure MODEL on this machine and print its figures.
+@click.command(epilog=EXAMPLES)
+@click.argument("models", type=ModelFile(), metavar="MODEL...", nargs=-1, required=True)
+@bench_options
+def bench(models: tuple[Path, ...], *, as_json: bool, csv_path: str | None, **options: Any) -> int:
+    """Measure each MODEL on this machine and print its figures.
 
-    The measurement is a worker's: in a fresh process, one at a time on this machine, with the same phases.
+    The measurement is a worker's: in a fresh process, one at a time on this machine, with the same phases. Several
+    models are compared with the first, in rounds that measure each once, in turn A B and B A.
 
-    Exit status: 0 it was measured, 1 it could not be.
+    Exit status: 0 all were measured, 1 one could not be, 130 it was interrupted.
     """
+    if as_json and csv_path == STDOUT:
+        raise click.UsageError("--json and --csv - both want to write to stdout; give --csv a file")
     set_up_logs("warning")
-    request = BenchRequest(
-        model_path=str(model.absolute()), file_name=model.name, compute_unit=unit, timeout_s=timeout, **counts
-    )
-    return boot.run(lambda: _bench(request, as_json=as_json))
+    asked = Asked(**{name: options.pop(name) for name in Asked._fields})
+    plan = make_plan(models, asked, options)
+    return boot.run(lambda: _bench(plan, as_json=as_json, csv_path=csv_path))
 
 
-async def _bench(request: BenchRequest, *, as_json: bool) -> int:
-    task = asyncio.current_task()
-    assert task is not None  # noqa: S101 (a coroutine that runs is a task)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    outcome = await _measured(request)
-    row = _row(request, outcome)
-    if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(row), indent=2))
-    else:
-        _print(row)
-    return boot.DONE if row["Status"] == "Complete" else boot.FAILED
+async def _bench(plan: Plan, *, as_json: bool, csv_path: str | None) -> int:
+    """Measure, and tell what there is however it ends."""
+    results: list[Result] = []
+
+    def keep(result: Result) -> None:
+        results.append(result)
+        if csv_path not in {None, STDOUT}:
+            _write_csv(Path(str(csv_path)), results)
+
+    work = asyncio.create_task(measure_all(plan, keep))
+    _end_on_signal(work)
+    await asyncio.wait({work})
+    _tell(plan, results, as_json=as_json, as_csv=csv_path == STDOUT)
+    if work.cancelled():
+        click.echo(f"benchfleet: interrupted; {len(results)} of {plan.size} measurements were done", err=True)
+        return boot.INTERRUPTED
+    work.result()
+    return boot.DONE if all(result.is_complete for result in results) else boot.FAILED
 
 
-async def _measured(request: BenchRequest) -> Outcome:
-    runner = Bench()
-    with make_progress(make_console(to_stderr=True)) as progress:
-        task = progress.add_task("waiting for this machine's turn", total=None)
+def _end_on_signal(work: asyncio.Task[None]) -> None:
+    """Ctrl-C and SIGTERM end the work in good order; a second one ends the program."""
+    loop, signals = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
 
-        def show(position: Position) -> None:
-            progress.update(task, description=position.phase, completed=position.done or 0, total=position.total)
+    def end() -> None:
+        for one in signals:
+            loop.remove_signal_handler(one)
+        work.cancel()
 
-        try:
-            async with measuring_lock().held():
-                await runner.prepare()
-                return await runner.measure(request, show)
-        finally:
-            await runner.close()
+    for one in signals:
+        loop.add_signal_handler(one, end)
 
 
-def _row(request: BenchRequest, outcome: Outcome) -> dict[str, Any]:
-    """The outcome by the CSV's column names, with this device's cells, as a campaign's row has them."""
-    facts = msgspec.to_builtins(device_facts())
-    path = Path(request.model_path)
-    device = dict.fromkeys(DEVICE_COLUMNS) | {"DeviceName": socket.gethostname()}
-    device |= {name: facts.get(name) for name in DEVICE_COLUMNS if name in facts}
-    return {
-        "Status": outcome.status.value,
-        "FileName": request.file_name,
-        "FileSize": path.stat().st_size,
-        "ComputeUnits": request.compute_unit,
-        **device,
-        **msgspec.to_builtins(outcome.measurement),
-        "ModelHash": _sha256(path),
-    }
+def _tell(plan: Plan, results: list[Result], *, as_json: bool, as_csv: bool) -> None:
+    if as_csv:
+        click.echo(to_csv(result.row for result in results), nl=False)
+    elif as_json and (results or not plan.is_single):
+        click.echo(msgspec.json.format(msgspec.json.encode(document(plan, results)), indent=2))
+    elif not as_json:
+        print_report(make_console(), plan, results)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _print(row: dict[str, Any]) -> None:
-    console = make_console()
-    console.print(f"{shown(row['DeviceName'])}: {shown(row['Soc'])}, {shown(row['Ram'])} GB, {shown(row['DeviceOs'])}")
-    console.print(results_table([row]))
-    if row["Status"] == "Complete":
-        for line in _details(row):
-            console.print(f"  {line}")
-    for line in remarks([row]):
-        console.print(f"[yellow]note[/yellow] {line}")
-
-
-def _details(row: dict[str, Any]) -> list[str]:
-    """What the table has no room for, in words."""
-    low, high = row.get("InferenceMsMedianLow"), row.get("InferenceMsMedianHigh")
-    interval = f", 95 % sure between {figure(low)} and {figure(high)} ms" if low is not None else ""
-    runs = f"{row['InferenceRuns']} runs after {row['WarmupRuns']} to warm up"
-    engine = f"{row.get('Engine')} {row.get('EngineVersion')} on {row.get('ExecutionProvider')}"
-    return [
-        f"inference: median of {runs}{interval}",
-        f"inference: the very first took {figure(row.get('InferenceMsFirst'))} ms",
-        f"inference: {figure(row.get('InferencesPerSecond'))} per second",
-        f"load: median of {row['LoadRuns']}; the first took {figure(row.get('LoadMsFirst'))} ms",
-        f"memory: {figure(row.get('BaselineRamUsage'))} MB of the peaks were in use before the model",
-        f"ran by {shown(engine)}, {row.get('Threads')} threads",
-        f"inputs: {shown(row.get('InputShapes'))}",
-    ]
+def _write_csv(path: Path, results: list[Result]) -> None:
+    try:
+        write_atomically(path, to_csv(result.row for result in results).encode())
+    except OSError as error:
+        raise BenchfleetError(f"the figures can't be written to {path}: {error.strerror}") from error

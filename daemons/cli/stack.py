@@ -7,6 +7,7 @@ for development.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import sys
@@ -28,6 +29,7 @@ log = structlog.get_logger(__name__)
 START_TIMEOUT_S: Final = 60.0
 RESTART_DELAY_S: Final = 1.0
 POLL_S: Final = 0.05
+ANSWER_TIMEOUT_S: Final = 2.0
 
 WORKER_DRAIN_S: Final = 5.0
 WORKER_STOP_S: Final = 15.0
@@ -122,10 +124,23 @@ class Program:
 
 def free_port(host: str) -> int:
     """A port that nobody listens on now."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
+    with socket.socket(_family(host)) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
+
+
+def require_free(host: str, port: int) -> None:
+    """Raises NotStarted if somebody holds the port: what answers there would be taken for our own orchestrator."""
+    try:
+        socket.create_server((host, port), family=_family(host)).close()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            return  # the orchestrator finds that too, and knows more to say of it
+        raise NotStarted(f"port {port} of {host} is in use; end what holds it, or choose another with --port") from None
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 @asynccontextmanager
@@ -134,6 +149,7 @@ async def running_stack(plan: Plan, output: IO[bytes] | None = None) -> AsyncIte
 
     `output` takes what the processes write; None leaves them this process's own streams. Raises NotStarted.
     """
+    require_free(plan.host, plan.port)
     port = plan.port or free_port(plan.host)
     url = f"http://[{plan.host}]:{port}" if ":" in plan.host else f"http://{plan.host}:{port}"
     orchestrator = Program("orchestrator", _orchestrator_command(plan, port), plan.environ, output)
@@ -184,8 +200,9 @@ async def _until_healthy(url: str, orchestrator: Program) -> None:
             if orchestrator.has_ended:
                 raise NotStarted("the orchestrator could not be started; what it said stands above")
             try:
-                await client.health()
-            except Unavailable:
+                async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                    await client.health()
+            except (Unavailable, TimeoutError):
                 await asyncio.sleep(POLL_S)
             else:
                 return

@@ -13,6 +13,7 @@ from rich.table import Table
 from daemons.runtime.logs import escape as escape_controls
 
 CAPTION: Final = "median ± standard deviation; peaks: loading / running; MB are 2^20 bytes"
+BAR_WIDTH: Final = 20
 
 
 def make_console(*, to_stderr: bool = False) -> Console:
@@ -23,10 +24,16 @@ def make_console(*, to_stderr: bool = False) -> Console:
     return console
 
 
-def make_progress(console: Console) -> Progress:
-    """Bars on a terminal, gone when the work is done; nothing at all in a pipe."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+def make_progress(console: Console, *, auto_refresh: bool = True) -> Progress:
+    """Bars on a terminal, gone when the work is done; nothing at all in a pipe.
+
+    Without `auto_refresh` there is no thread that paints ten times a second, which would disturb a measurement.
+    """
+    # Narrower than the terminal: the "^C" that one echoes at the end of a full line would leave the line behind.
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(BAR_WIDTH), TimeElapsedColumn())
+    return Progress(
+        *columns, console=console, transient=True, auto_refresh=auto_refresh, disable=not console.is_terminal
+    )
 
 
 def shown(text: object) -> str:
@@ -50,9 +57,9 @@ def spread(row: Mapping[str, Any], phase: str) -> str:
     return figure(row.get(f"{phase}MsMedian")) + (f" ± {figure(deviation, 2)}" if deviation is not None else "")
 
 
-def results_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def results_table(rows: Sequence[Mapping[str, Any]], caption: str = CAPTION) -> Table:
     """One line per job, narrow enough for a terminal of 80 columns."""
-    table = Table(box=None, pad_edge=False, header_style="bold", caption=CAPTION, caption_justify="left")
+    table = Table(box=None, pad_edge=False, header_style="bold", caption=caption, caption_justify="left")
     table.add_column("model", overflow="fold")
     table.add_column("unit")
     for heading in ("load (ms)", "inference (ms)", "peak (MB)"):

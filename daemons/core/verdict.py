@@ -24,8 +24,8 @@ WIDE_INTERVAL: Final = 0.05
 """Width of the median's 95 % confidence interval over the median."""
 SHORTEST_RUN_MS: Final = 0.001
 """A run of a microsecond is a few readings of the clock."""
-BUSY_LOAD: Final = 0.5
-"""Others' load average per core."""
+BUSY_OTHERS: Final = 0.10
+"""Share of all processor time that others used meanwhile."""
 
 Readings = Mapping[str, str | float | bool | None]
 
@@ -97,9 +97,9 @@ def condition_doubts(before: Readings, after: Readings) -> list[str]:
     doubts = []
     if _has_grown("throttle_count", before, after) or after.get("thermal_state") not in (None, "nominal"):
         doubts.append("the processor was throttled by its heat")
-    load, cores = before.get("load_average"), before.get("cores")
-    if isinstance(load, float) and isinstance(cores, float) and load > BUSY_LOAD * cores:
-        doubts.append(f"others kept the processor busy (load average {load:.2f} on {cores:.0f} cores)")
+    others = after.get("others_cpu_share")
+    if isinstance(others, float) and others > BUSY_OTHERS:
+        doubts.append(f"other programs used {others:.0%} of the processor meanwhile")
     if "battery" in (before.get("power_source"), after.get("power_source")):
         doubts.append("the device ran on its battery")
     return doubts

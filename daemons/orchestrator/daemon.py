@@ -37,7 +37,7 @@ KEEPALIVE_TIMEOUT_S: Final = 15.0
 SHUTDOWN_TIMEOUT_S: Final = 3.0
 """How long requests under way may take once the server is told to stop."""
 
-CANCEL_AGAIN_S: Final = 0.5
+CANCEL_AGAIN_S: Final = 0.2
 
 AIRPLAY_PORT: Final = 5000
 

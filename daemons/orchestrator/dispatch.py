@@ -35,8 +35,12 @@ class Ticket:
         self._bell = asyncio.Event()
 
     def ring(self, queue: str) -> None:
-        """Wake the claim."""
+        """Wake the claim for a job in `queue`."""
         self.wakeups.append(queue)
+        self.wake()
+
+    def wake(self) -> None:
+        """Wake the claim for whatever reason it will find."""
         self._bell.set()
 
     async def wait(self, timeout_s: float) -> None:
@@ -62,15 +66,18 @@ class Doorbell:
     """Who waits for which queue, in the order of coming."""
 
     def __init__(self) -> None:
+        self._tickets: set[Ticket] = set()
         self._waiting: defaultdict[str, dict[Ticket, None]] = defaultdict(dict)
 
     @contextmanager
     def waiting(self) -> Iterator[Ticket]:
         """A ticket for the time of the block. A wake-up that it leaves unspent is passed on."""
         ticket = Ticket()
+        self._tickets.add(ticket)
         try:
             yield ticket
         finally:
+            self._tickets.discard(ticket)
             self.listen(ticket, ())
             self.pass_on(ticket)
 
@@ -101,15 +108,13 @@ class Doorbell:
         self.ring(unanswered)
 
     def __len__(self) -> int:
-        return len(self._sleeping())
+        """How many wait, those included that may take nothing now."""
+        return len(self._tickets)
 
     def ring_all(self) -> None:
-        """Wake everybody."""
-        for ticket in self._sleeping():
-            ticket.ring(ticket.queues[0])
-
-    def _sleeping(self) -> set[Ticket]:
-        return {ticket for tickets in self._waiting.values() for ticket in tickets}
+        """Wake everybody, for no queue."""
+        for ticket in self._tickets:
+            ticket.wake()
 
 
 class Dispatcher:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 CONNECT_TIMEOUT_S: Final = 1.0
-REPLY_TIMEOUT_S: Final = 1.8
+REPLY_TIMEOUT_S: Final = 1.5
 """Short, so that a request of ours answers 503 within two seconds when the server hangs."""
 SUBMIT_TIMEOUT_S: Final = 20.0
 """A campaign of 100,000 jobs is one step, and may take longer than that."""

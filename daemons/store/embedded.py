@@ -151,7 +151,7 @@ class EmbeddedServer:
         # Where everybody may write, another user may have made it first, to serve us data of their own.
         found = folder.lstat()
         if folder != self._folder and (found.st_uid != os.getuid() or found.st_mode & 0o077):
-            raise ServerNotStarted(f"{folder} is open to others than this user; remove it, or choose a shorter data_dir")
+            raise ServerNotStarted(f"{folder} is open to others than this user; remove it, or shorten storage.data_dir")
 
     def _remove_socket_folder(self) -> None:
         if self._socket.parent != self._folder:

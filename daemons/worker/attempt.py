@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
@@ -18,7 +19,7 @@ from daemons.core.lifecycle import ReportStatus
 from daemons.core.models import BenchRequest, ClaimedJob, Progress
 from daemons.core.results import Measurement, Outcome
 from daemons.worker.calm import Calm
-from daemons.worker.download import NotFetched, file_name
+from daemons.worker.download import Advance, NotFetched, file_name
 from daemons.worker.lease import Standing
 from daemons.worker.models import Model, ModelCache
 
@@ -102,10 +103,12 @@ class Attempts:
     async def _fetch_and_measure(self, job: ClaimedJob, standing: Standing, deadline: float) -> Outcome:
         standing.advance(Progress(phase="download"))
         async with asyncio.timeout_at(deadline):
-            model = await self._cache.fetch(job.model_url, job.model_sha256, _counting_into(standing))
+            advance = _counting_into(standing)
+            model = await self._cache.fetch(job.model_url, job.model_sha256, advance, credentials=job.credentials)
+            inputs = await self._fetch_inputs(job, model, advance)
         standing.advance(Progress(phase="measuring"))
         left_s = deadline - asyncio.get_running_loop().time()
-        outcome = await self._measured(self._request(job, model, left_s), standing)
+        outcome = await self._measured(self._request(job, model, inputs, left_s), standing)
         return labelled(outcome, job, model)
 
     async def _measured(self, request: BenchRequest, standing: Standing) -> Outcome:
@@ -117,11 +120,20 @@ class Attempts:
             remark = f"the measuring process could not be started on this device: {error.strerror or error}"
             return Outcome(status=ReportStatus.FAILED, measurement=Measurement(remark=remark))
 
-    def _request(self, job: ClaimedJob, model: Model, timeout_s: float) -> BenchRequest:
+    async def _fetch_inputs(self, job: ClaimedJob, model: Model, advance: Advance) -> Path | None:
+        if job.inputs_url is None:
+            return None
+        try:
+            return await self._cache.fetch_inputs(job.inputs_url, advance, credentials=job.credentials, beside=model)
+        except NotFetched as error:
+            raise NotFetched(f"inputs_url: {error}") from error
+
+    def _request(self, job: ClaimedJob, model: Model, inputs: Path | None, timeout_s: float) -> BenchRequest:
         shared = set(BenchRequest.__struct_fields__) & set(ClaimedJob.__struct_fields__)
         return BenchRequest(
             model_path=str(model.path),
             file_name=model.file_name,
+            inputs_path=None if inputs is None else str(inputs),
             timeout_s=timeout_s,
             memory_limit_bytes=self._memory_limit_bytes,
             **{name: getattr(job, name) for name in shared},
@@ -165,7 +177,7 @@ def overrun(job: ClaimedJob, progress: Progress) -> str:
     return f"the attempt ran past its timeout_seconds of {job.timeout_seconds:g} s ({reached})"
 
 
-def _counting_into(standing: Standing) -> Callable[[int, int | None], None]:
+def _counting_into(standing: Standing) -> Advance:
     def advance(done: int, total: int | None) -> None:
         standing.advance(Progress(phase="download", done=done, total=total))
 

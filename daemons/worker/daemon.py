@@ -27,6 +27,7 @@ from daemons.worker.attempt import Attempts, Bench
 from daemons.worker.bench.leftover import kill_leftover
 from daemons.worker.bench.runner import Bench as ChildBench
 from daemons.worker.calm import Calm
+from daemons.worker.credentials import load_credentials
 from daemons.worker.deliver import Outbox
 from daemons.worker.devicelock import measuring_lock
 from daemons.worker.download import Limits
@@ -149,7 +150,15 @@ def _model_cache(settings: WorkerSettings, own_origin: str, state: Path) -> Mode
         private_addresses=settings.limits.private_addresses,
         own_origin=own_origin,
     )
-    return ModelCache(state / "models", limits, limit_bytes=int(settings.storage.cache_limit_gb * GB))
+    named = settings.models.credentials_file
+    cache = ModelCache(
+        state / "models",
+        limits,
+        limit_bytes=int(settings.storage.cache_limit_gb * GB),
+        credentials=None if named is None else load_credentials(Path(named)),
+    )
+    cache.clean_up()
+    return cache
 
 
 def _make_folder(state: Path) -> None:

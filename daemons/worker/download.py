@@ -1,27 +1,27 @@
 """One model over the network: a URL in, a whole file and its SHA-256 out, or a reason why not.
 
 It knows nothing of caches and jobs. A failure is either `Unreachable` (may pass, worth another try) or `NotFetched`
-(would repeat). Their texts hold no user names, passwords or query strings of URLs.
+(would repeat). Their texts hold no user names, passwords or query strings of URLs, and no headers of credentials.
 """
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import http.client
 import os
 import re
 import unicodedata
 from collections.abc import Callable
-from pathlib import Path
-from typing import BinaryIO, Final, Literal
+from typing import Final, Literal
 from urllib.parse import unquote
 
 import aiohttp
 import msgspec
 import yarl
 
+from daemons.worker.background import in_thread
+from daemons.worker.credentials import Credential, same_place
 from daemons.worker.egress import Gate
+from daemons.worker.partial import Partial, Validators, strong_validator
 
 MAX_REDIRECTS: Final = 3
 CHUNK_BYTES: Final = 2**20
@@ -32,6 +32,7 @@ MAX_FILE_NAME: Final = 255
 MAX_SHOWN: Final = 300
 
 _TEMPORARY: Final = frozenset({408, 425, 429})
+_WANTS_CREDENTIALS: Final = frozenset({401, 403, 404})  # some answer 404 to strangers
 _MOVED: Final = frozenset({301, 302, 303, 307, 308})
 
 Advance = Callable[[int, int | None], None]
@@ -46,20 +47,20 @@ class Unreachable(NotFetched):
     """The model could not be had this time. The text says why."""
 
 
-class Validators(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a server said about the version of a file, to be asked with the next time (RFC 9110, section 13)."""
+class _NotContinued(Exception):
+    """The server won't send the rest of what has come."""
 
-    etag: str | None = None
-    last_modified: str | None = None
 
-    def headers(self) -> dict[str, str]:
-        """The conditional request's headers; none at all when nothing is known."""
-        named = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
-        return {name: value for name, value in named.items() if value}
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a file is, what people call it, and who may see the headers that it takes."""
+
+    url: str
+    what: str = "the model"
+    credential: Credential | None = None
 
 
 class Fetched(msgspec.Struct, frozen=True, kw_only=True):
-    """What lies in the target file now."""
+    """What is whole now."""
 
     sha256: str
     size_bytes: int
@@ -98,117 +99,161 @@ def file_name(url: str) -> str:
 
 
 async def download(
-    url: str, target: Path, limits: Limits, known: Validators, advance: Advance
+    source: Source, partial: Partial, limits: Limits, known: Validators, advance: Advance
 ) -> Fetched | Literal["unchanged"]:
-    """Fetch `url` into the new file `target`, or "unchanged" when the server says that `known` still holds.
+    """Fetch what `source` names into `partial`, or "unchanged" when the server says that `known` still holds.
 
-    Follows three redirects at most, none from https to http, and connects to allowed addresses only, each time.
-    Raises NotFetched or Unreachable, or OSError when `target` can't be written. A cut-off transfer is never taken.
+    What `partial` holds is continued if its server still has the same version, and replaced otherwise. Follows three
+    redirects at most, none from https to http, and connects to allowed addresses only, each time. Raises NotFetched
+    or Unreachable, or OSError when the file can't be written; `partial` then holds what has come. A transfer that was
+    cut off is never taken for whole.
     """
+    _check_userinfo(source)
     gate = Gate(private_allowed=limits.private_addresses)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=STALL_TIMEOUT_S)
     async with aiohttp.ClientSession(
         connector=gate.connector(), cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout, trust_env=False
     ) as session:
+        transfer = _Transfer(source, partial, limits, advance)
         try:
-            return await _follow(session, gate, _parsed(url), target, limits, known, advance)
+            return await transfer.make(session, gate, known)
         except aiohttp.InvalidURL as error:
-            raise NotFetched(f"the model's URL leads to something that is no URL ({shown_url(url)})") from error
+            raise NotFetched(
+                f"{source.what}'s URL leads to something that is no URL ({shown_url(source.url)})"
+            ) from error
         except aiohttp.ClientConnectorCertificateError as error:
             raise NotFetched(f"the certificate of {error.host} can't be trusted: {error.certificate_error}") from error
         except (aiohttp.ClientError, TimeoutError) as error:
+            # `from None`: some of these errors hold the request with its headers.
+            shown = shown_url(source.url)
             if gate.refused is not None:
-                raise NotFetched(f"the model is not fetched from {shown_url(url)}: {gate.refused}") from error
-            raise Unreachable(f"the model could not be fetched from {shown_url(url)}: {_cause(error)}") from error
+                raise NotFetched(f"{source.what} is not fetched from {shown}: {gate.refused}") from None
+            raise Unreachable(f"{source.what} could not be fetched from {shown}: {_cause(error)}") from None
 
 
-def _parsed(url: str) -> yarl.URL:
+def _check_userinfo(source: Source) -> None:
+    url = _parsed(source.url, source.what)
+    if source.credential is not None and (url.user is not None or url.password is not None):
+        raise NotFetched(
+            f"{source.what}'s URL holds a user or password, and its campaign names credentials; remove one"
+        )
+
+
+def _parsed(url: str, what: str) -> yarl.URL:
     try:
         parsed = yarl.URL(url)
     except ValueError as error:
-        raise NotFetched("the model's URL can't be read as one") from error
+        raise NotFetched(f"{what}'s URL can't be read as one") from error
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise NotFetched(
-            f"models are fetched by http and https only, and this URL is of {parsed.scheme or 'no scheme'}"
-        )
+        found = parsed.scheme or "no scheme"
+        raise NotFetched(f"{what} is fetched by http and https only, and this URL is of {found}")
     return parsed
 
 
-async def _follow(
-    session: aiohttp.ClientSession,
-    gate: Gate,
-    url: yarl.URL,
-    target: Path,
-    limits: Limits,
-    known: Validators,
-    advance: Advance,
-) -> Fetched | Literal["unchanged"]:
-    headers = {"Accept-Encoding": "identity"} | known.headers()
-    for _ in range(MAX_REDIRECTS + 1):
-        gate.private_allowed = limits.allow_private(url)
-        async with session.get(url, headers=headers, allow_redirects=False) as answer:
-            if answer.status not in _MOVED:
-                return await _take(answer, target, limits, advance)
-            url = _next_hop(url, answer)
-    raise NotFetched(f"the model's URL leads on through more than {MAX_REDIRECTS} redirects")
+class _Transfer:
+    """One transfer, from the first request to the last byte."""
 
+    def __init__(self, source: Source, partial: Partial, limits: Limits, advance: Advance) -> None:
+        self._source = source
+        self._partial = partial
+        self._limits = limits
+        self._advance = advance
+        self._withheld: str | None = None
 
-def _next_hop(url: yarl.URL, answer: aiohttp.ClientResponse) -> yarl.URL:
-    try:
-        target = _parsed(str(url.join(yarl.URL(answer.headers["Location"]))))
-    except (KeyError, ValueError) as error:
-        raise NotFetched(f"{shown_url(str(url))} leads on (HTTP {answer.status}), but to no URL") from error
-    if url.scheme == "https" and target.scheme == "http":
-        raise NotFetched(f"{shown_url(str(url))} leads from https to http, which is not followed")
-    return target
+    async def make(
+        self, session: aiohttp.ClientSession, gate: Gate, known: Validators
+    ) -> Fetched | Literal["unchanged"]:
+        try:
+            return await self._follow(session, gate, self._partial.headers() or known.headers())
+        except _NotContinued:
+            self._partial.begin(Validators(), None, None)
+            return await self._follow(session, gate, known.headers())
 
+    async def _follow(
+        self, session: aiohttp.ClientSession, gate: Gate, wanted: dict[str, str]
+    ) -> Fetched | Literal["unchanged"]:
+        first = url = _parsed(self._source.url, self._source.what)
+        at_home = True
+        for _ in range(MAX_REDIRECTS + 1):
+            gate.private_allowed = self._limits.allow_private(url)
+            secret, at_home = self._secret_headers(url, first, at_home=at_home)
+            headers = {"Accept-Encoding": "identity"} | wanted | secret
+            async with session.get(url, headers=headers, allow_redirects=False) as answer:
+                if answer.status not in _MOVED:
+                    return await self._take(answer, wanted)
+                url = self._next_hop(url, answer)
+        raise NotFetched(f"{self._source.what}'s URL leads on through more than {MAX_REDIRECTS} redirects")
 
-async def _take(
-    answer: aiohttp.ClientResponse, target: Path, limits: Limits, advance: Advance
-) -> Fetched | Literal["unchanged"]:
-    if answer.status == 304:
-        return "unchanged"
-    if answer.status != 200:
+    def _secret_headers(self, url: yarl.URL, first: yarl.URL, *, at_home: bool) -> tuple[dict[str, str], bool]:
+        """The credential's headers if `url` may see them, and whether no redirect has led away so far."""
+        credential = self._source.credential
+        if credential is None:
+            return {}, at_home
+        at_home = at_home and same_place(url, first)
+        self._withheld = credential.objection(url, is_home=at_home and url.user is None)
+        return ({} if self._withheld else credential.headers), at_home
+
+    def _next_hop(self, url: yarl.URL, answer: aiohttp.ClientResponse) -> yarl.URL:
+        try:
+            target = _parsed(str(url.join(yarl.URL(answer.headers["Location"]))), self._source.what)
+        except (KeyError, ValueError) as error:
+            raise NotFetched(f"{shown_url(str(url))} leads on (HTTP {answer.status}), but to no URL") from error
+        if url.scheme == "https" and target.scheme == "http":
+            raise NotFetched(f"{shown_url(str(url))} leads from https to http, which is not followed")
+        return target
+
+    async def _take(self, answer: aiohttp.ClientResponse, wanted: dict[str, str]) -> Fetched | Literal["unchanged"]:
+        asked_for_rest = "Range" in wanted
+        if answer.status == 304 and not asked_for_rest:
+            return "unchanged"
+        if answer.status == 200:
+            self._begin(answer)
+        elif asked_for_rest and (
+            answer.status == 416 or (answer.status == 206 and not self._partial.goes_on(answer.headers))
+        ):
+            raise _NotContinued
+        elif not (asked_for_rest and answer.status == 206):
+            raise self._refusal(answer)
+        await self._stream(answer)
+        partial = self._partial
+        return Fetched(sha256=partial.sha256, size_bytes=partial.size_bytes, validators=partial.version)
+
+    def _begin(self, answer: aiohttp.ClientResponse) -> None:
+        is_encoded = "Content-Encoding" in answer.headers  # then a range would be one of other bytes than come here
+        version = Validators(answer.headers.get("ETag"), answer.headers.get("Last-Modified"))
+        if_range = None if is_encoded else strong_validator(answer.headers)
+        self._partial.begin(version, if_range, None if is_encoded else answer.content_length)
+
+    def _refusal(self, answer: aiohttp.ClientResponse) -> NotFetched:
         kind = Unreachable if answer.status >= 500 or answer.status in _TEMPORARY else NotFetched
         answered = f"HTTP {answer.status} {http.client.responses.get(answer.status, '')}".rstrip()
-        raise kind(f"the model's server answers {answered} for {shown_url(str(answer.url))}")
-    _check_size(answer.content_length or 0, limits)
-    with await asyncio.to_thread(target.open, "xb") as file:
-        sha256, size = await _stream(answer, file, limits, advance)
-    validators = Validators(answer.headers.get("ETag"), answer.headers.get("Last-Modified"))
-    return Fetched(sha256=sha256, size_bytes=size, validators=validators)
+        credential = self._source.credential
+        hint = ""
+        if credential is not None and self._withheld and answer.status in _WANTS_CREDENTIALS:
+            hint = f" (the credentials {credential.name} were not sent: {self._withheld})"
+        return kind(f"{self._source.what}'s server answers {answered} for {shown_url(str(answer.url))}{hint}")
 
+    async def _stream(self, answer: aiohttp.ClientResponse) -> None:
+        partial = self._partial
+        self._check_size(partial.total_bytes or 0)
+        with partial.open():
+            async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
+                self._check_size(partial.size_bytes + len(chunk))
+                await in_thread(lambda _stop, chunk=chunk: partial.append(chunk))  # type: ignore[misc]
+                self._advance(partial.size_bytes, partial.total_bytes)
+            await in_thread(lambda _stop: partial.sync())
+        what, size, total = self._source.what, partial.size_bytes, partial.total_bytes
+        if total is not None and size != total:
+            raise Unreachable(f"{what} was cut off in transfer: {size:,} of {total:,} bytes came")
+        if size == 0:
+            raise NotFetched(f"{what} at {shown_url(str(answer.url))} is empty: 0 bytes came")
 
-async def _stream(answer: aiohttp.ClientResponse, file: BinaryIO, limits: Limits, advance: Advance) -> tuple[str, int]:
-    digest, size = hashlib.sha256(), 0
-
-    def keep(chunk: bytes) -> None:
-        digest.update(chunk)
-        file.write(chunk)
-
-    async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
-        size += len(chunk)
-        _check_size(size, limits)
-        await asyncio.to_thread(keep, chunk)  # a slow disk must not hold up the beats
-        advance(size, answer.content_length)
-    await asyncio.to_thread(_sync, file)
-    encoded = "Content-Encoding" in answer.headers
-    if not encoded and answer.content_length not in (None, size):
-        raise Unreachable(f"the model was cut off in transfer: {size:,} of {answer.content_length:,} bytes came")
-    if size == 0:
-        raise NotFetched(f"the model at {shown_url(str(answer.url))} is empty: 0 bytes came")
-    return digest.hexdigest(), size
-
-
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _check_size(size: int, limits: Limits) -> None:
-    if size > limits.max_bytes:
-        allowed_gb = limits.max_bytes / 1e9
-        raise NotFetched(f"the model is larger than {allowed_gb:.3g} GB, this worker's limits.model_limit_gb")
+    def _check_size(self, size: int) -> None:
+        if size > self._limits.max_bytes:
+            allowed_gb = self._limits.max_bytes / 1e9
+            raise NotFetched(
+                f"{self._source.what} is larger than {allowed_gb:.3g} GB, this worker's limits.model_limit_gb"
+            )
 
 
 def _cause(error: BaseException) -> str:

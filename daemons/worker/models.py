@@ -1,8 +1,8 @@
-"""The models that lie on this device: files named by the SHA-256 of their bytes, and which URL led to which of them.
+"""The models on this device, and files of inputs: fetched, judged, unpacked where they come as archives, and kept.
 
-A file under its final name is whole: it was hashed while it came, synced, and renamed after the last byte. Every
-fetch asks the URL's server again, so that a changed model is noticed; an unchanged one is not sent twice where the
-server knows entity tags or dates.
+Every fetch asks the URL's server again, so that a changed model is noticed; an unchanged one is not sent twice where
+the server knows entity tags or dates. A transfer that breaks off goes on where it ended, in the same attempt or in the
+next one of this process. What is refused leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -10,191 +10,296 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
-import os
-import uuid
+from collections.abc import Collection
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 import structlog
 
-from daemons.runtime.files import write_atomically
+from daemons.core.errors import AlreadyRunning
 from daemons.runtime.locks import FileLock
+from daemons.worker import archive, external_data
+from daemons.worker.background import Stop, in_thread
+from daemons.worker.credentials import Credential, Credentials, unknown
 from daemons.worker.download import (
     Advance,
     Fetched,
     Limits,
     NotFetched,
+    Source,
     Unreachable,
-    Validators,
     download,
     file_name,
     shown_url,
 )
+from daemons.worker.partial import Partial, Validators
+from daemons.worker.shelf import Known, Shelf, measure
 
 log = structlog.get_logger(__name__)
 
 RETRY_WINDOW_S: Final = 10.0
 FIRST_DELAY_S: Final = 0.5
-MAX_INDEXED: Final = 1000
-PARTIAL: Final = "partial-"
-_ZIP_MAGIC: Final = b"PK\x03\x04"
+
+_Kind = Literal["the model", "the inputs file"]
+_MODEL: Final = "the model"
+_INPUTS: Final = "the inputs file"
+_NOT_ARCHIVES: Final = (".onnx", ".npz")
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """A whole model on this device."""
 
     path: Path
+    """The file to load; what an archive held beside it lies beside it."""
     file_name: str
+    """What it is called, as the URL says: an archive's name, if it came as one."""
     sha256: str
+    """Of the bytes that came, as is `size_bytes`."""
     size_bytes: int
 
 
-class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """What a URL led to when it was asked last."""
+class _Order(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to fetch."""
 
-    sha256: str
-    size_bytes: int
-    validators: Validators = Validators()
+    source: Source
+    key: str
+    kind: _Kind
+    pinned: str | None = None
+    keep: tuple[Path, ...] = ()
 
 
 class ModelCache:
-    """The folder of models. Its lock makes one fetch at a time of all processes that share it.
+    """The models of this device. A lock makes one fetch at a time of all processes that share the folder.
 
-    `limit_bytes` bounds what lies there between two fetches: the least recently used go, never the one in use.
+    `limit_bytes` bounds what lies there between two fetches: the least recently used go, never the one in use, and
+    an unpacked archive as a whole.
     """
 
     def __init__(
-        self, folder: Path, limits: Limits, *, limit_bytes: int, retry_window_s: float = RETRY_WINDOW_S
+        self,
+        folder: Path,
+        limits: Limits,
+        *,
+        limit_bytes: int,
+        credentials: Credentials | None = None,
+        retry_window_s: float = RETRY_WINDOW_S,
     ) -> None:
-        self._folder = folder
+        self._shelf = Shelf(folder)
+        self._lock = FileLock(folder / "lock")
         self._limits = limits
         self._limit_bytes = limit_bytes
+        self._credentials = credentials or Credentials()
         self._retry_window_s = retry_window_s
-        self._index_file = folder / "index.json"
+        self._broken: tuple[str, Partial] | None = None
 
-    async def fetch(self, url: str, pinned_sha256: str | None, advance: Advance) -> Model:
-        """The model at `url`, whole and on this device's disk.
-
-        Raises NotFetched with a remark when it can't be had, or when its bytes are not those that the campaign's other
-        devices have measured (`pinned_sha256`). What may pass is tried again for about ten seconds.
-        """
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        async with FileLock(self._folder / "lock").held():
-            self._remove_partials()
-            known = await self._current(url, pinned_sha256, advance)
-            path = self._folder / known.sha256
-            os.utime(path)
-            self._evict(self._limit_bytes, keep=path)
-        _check_pin(url, known.sha256, pinned_sha256)
-        _refuse_archive(path)
-        return Model(path=path, file_name=file_name(url), sha256=known.sha256, size_bytes=known.size_bytes)
-
-    async def _current(self, url: str, pinned: str | None, advance: Advance) -> Known:
-        """What `url` leads to now. When it is away, the very bytes that the campaign is about do as well."""
-        known = self._lookup(url)
-        have_pinned = known is not None and known.sha256 == pinned
+    def clean_up(self) -> None:
+        """Remove what a killed process left of unfinished work, unless another process is at work in the folder."""
         try:
-            got = await self._persistently(url, known, advance, 0.0 if have_pinned else self._retry_window_s)
+            with self._lock.held_now():
+                self._shelf.remove_leftovers()
+        except AlreadyRunning:
+            log.info("models folder is in use, its leftovers are left to its user")
+        except OSError as error:
+            log.warning("leftovers of models could not be removed", error=error.strerror or str(error))
+
+    async def fetch(
+        self, url: str, pinned_sha256: str | None, advance: Advance, *, credentials: str | None = None
+    ) -> Model:
+        """The model at `url`, whole, judged harmless, and on this device's disk.
+
+        `credentials` names headers that this device keeps for the URL's host. Raises NotFetched with a remark when the
+        model can't be had, is refused, or has other bytes than the campaign's other devices have measured
+        (`pinned_sha256`). What may pass is tried again for about ten seconds without progress.
+        """
+        source = Source(url=url, what=_MODEL, credential=self._credential(credentials))
+        order = _Order(source=source, key=_key(url, credentials), kind=_MODEL, pinned=pinned_sha256)
+        known = await self._serve(order, advance)
+        _check_pin(url, known.sha256, pinned_sha256)
+        return Model(
+            path=self._shelf.path_of(known),
+            file_name=file_name(url),
+            sha256=known.sha256,
+            size_bytes=known.size_bytes,
+        )
+
+    async def fetch_inputs(
+        self, url: str, advance: Advance, *, credentials: str | None = None, beside: Model | None = None
+    ) -> Path:
+        """The .npz file at `url`, fetched exactly as a model is; raises as `fetch` does. `beside` stays on the disk."""
+        source = Source(url=url, what=_INPUTS, credential=self._credential(credentials))
+        keep = () if beside is None else (beside.path,)
+        order = _Order(source=source, key=_key(url, credentials, _INPUTS), kind=_INPUTS, keep=keep)
+        return self._shelf.path_of(await self._serve(order, advance))
+
+    def _credential(self, name: str | None) -> Credential | None:
+        found = None if name is None else self._credentials.named(name)
+        if name is not None and found is None:
+            raise NotFetched(unknown(name))
+        return found
+
+    async def _serve(self, order: _Order, advance: Advance) -> Known:
+        self._shelf.make()
+        async with self._lock.held():
+            partial = self._take_up(order)
+            try:
+                known = await self._current(order, partial, advance)
+            except NotFetched as error:
+                if not isinstance(error, Unreachable):
+                    partial.remove()
+                raise
+            finally:
+                self._put_down(order, partial)
+            self._shelf.touch(known)
+            keep = (*order.keep, self._shelf.path_of(known))
+            await in_thread(lambda _stop: self._shelf.evict(self._limit_bytes, keep))
+        return known
+
+    def _take_up(self, order: _Order) -> Partial:
+        """Where the order's bytes go: after those of its last transfer, if that broke off and they are here still."""
+        key, partial = self._broken or ("", None)
+        self._broken = None
+        if partial is None or key != order.key or not partial.is_intact():
+            partial = Partial(self._shelf.temporary("partial-"))
+        self._shelf.remove_leftovers(keep=(partial.path,))
+        return partial
+
+    def _put_down(self, order: _Order, partial: Partial) -> None:
+        """Keep what can be continued, if there is room for it in the cache; remove it otherwise."""
+        is_worth_it = partial.can_go_on and partial.is_intact()
+        if is_worth_it and self._shelf.size_bytes() + partial.size_bytes <= self._limit_bytes:
+            self._broken = (order.key, partial)
+        else:
+            partial.remove()
+
+    async def _current(self, order: _Order, partial: Partial, advance: Advance) -> Known:
+        """What the order leads to now. When it is away, the very bytes that the campaign is about do as well."""
+        known = self._shelf.lookup(order.key)
+        have_pinned = known is not None and known.sha256 == order.pinned
+        try:
+            got = await self._persistently(order, known, partial, advance, 0.0 if have_pinned else self._retry_window_s)
         except Unreachable as error:
             if known is None or not have_pinned:
                 raise
-            log.warning("model's server was away, its cached bytes are used", url=shown_url(url), error=str(error))
+            shown = shown_url(order.source.url)
+            log.warning("model's server was away, its cached bytes are used", url=shown, error=str(error))
             return known
-        self._remember(url, got)
+        self._shelf.remember(order.key, got)
         return got
 
-    async def _persistently(self, url: str, known: Known | None, advance: Advance, window_s: float) -> Known:
+    async def _persistently(
+        self, order: _Order, known: Known | None, partial: Partial, advance: Advance, window_s: float
+    ) -> Known:
+        """Try again until nothing new has come for `window_s`."""
         clock = asyncio.get_running_loop().time
-        delay_s, failed_at, tries = FIRST_DELAY_S, None, 0
+        delay_s, failed_at, tries, most_bytes = FIRST_DELAY_S, None, 0, partial.size_bytes
         while True:
             try:
-                return await self._once(url, known, advance)
+                return await self._once(order, known, partial, advance)
             except Unreachable as error:
-                failed_at, tries = clock() if failed_at is None else failed_at, tries + 1
+                tries += 1
+                if failed_at is None or partial.size_bytes > most_bytes:
+                    failed_at, delay_s = clock(), FIRST_DELAY_S
+                most_bytes = max(most_bytes, partial.size_bytes)
                 if clock() + delay_s > failed_at + window_s:
                     raise Unreachable(f"{error} (tried {tries} times)" if tries > 1 else str(error)) from error
             await asyncio.sleep(delay_s)
             delay_s *= 2
 
-    async def _once(self, url: str, known: Known | None, advance: Advance) -> Known:
-        partial = self._folder / f"{PARTIAL}{uuid.uuid4().hex}"
+    async def _once(self, order: _Order, known: Known | None, partial: Partial, advance: Advance) -> Known:
         try:
-            got = await download(url, partial, self._limits, known.validators if known else Validators(), advance)
-            return self._adopt(partial, got) if isinstance(got, Fetched) else _unchanged(url, known)
+            validators = known.validators if known else Validators()
+            got = await download(order.source, partial, self._limits, validators, advance)
         except OSError as error:
-            raise self._disk_trouble(error) from error
-        finally:
-            partial.unlink(missing_ok=True)
-
-    def _adopt(self, partial: Path, fetched: Fetched) -> Known:
-        partial.replace(self._folder / fetched.sha256)
-        return Known(sha256=fetched.sha256, size_bytes=fetched.size_bytes, validators=fetched.validators)
-
-    def _disk_trouble(self, error: OSError) -> NotFetched:
-        """What to do about a disk that won't take the model: a full one is given another try without the old models."""
-        if error.errno == errno.ENOSPC and self._evict(0):
-            return Unreachable("the device's disk was full, and older models were removed from it")
-        return NotFetched(f"the model can't be kept on this device: {error.strerror or error}")
-
-    # Which URL led to which file
-
-    def _lookup(self, url: str) -> Known | None:
-        """What is known of `url`, if its file is here and whole."""
-        known = self._index().get(_key(url))
-        if known is None:
-            return None
-        path = self._folder / known.sha256
-        return known if path.is_file() and path.stat().st_size == known.size_bytes else None
-
-    def _remember(self, url: str, known: Known) -> None:
-        index = self._index()
-        index.pop(_key(url), None)
-        index[_key(url)] = known
-        write_atomically(self._index_file, msgspec.json.encode(dict(list(index.items())[-MAX_INDEXED:])), mode=0o600)
-
-    def _index(self) -> dict[str, Known]:
+            raise self._disk_trouble(error, order, is_passing=True) from error
+        if not isinstance(got, Fetched):
+            return _unchanged(order, known)
         try:
-            return msgspec.json.decode(self._index_file.read_bytes(), type=dict[str, Known])
-        except FileNotFoundError:
-            return {}
-        except msgspec.DecodeError as error:
-            log.warning("index of models was unreadable and is made anew", error=str(error))
-            return {}
+            return await self._adopt(order, partial, got)
+        finally:
+            partial.remove()
 
-    # What has to go
+    def _disk_trouble(self, error: OSError, order: _Order, *, is_passing: bool) -> NotFetched:
+        """What to do about a disk that won't take the model: a full one is given another try without the old models."""
+        if error.errno == errno.ENOSPC and self._shelf.evict(0, order.keep) and is_passing:
+            return Unreachable("the device's disk was full, and older models were removed from it")
+        return NotFetched(f"{order.kind} can't be kept on this device: {error.strerror or error}")
 
-    def _models(self) -> list[Path]:
-        """The whole models here, the least recently used first."""
-        found = [path for path in self._folder.iterdir() if len(path.name) == 64 and path.is_file()]
-        return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+    # From bytes to something that may be measured
 
-    def _evict(self, limit_bytes: int, keep: Path | None = None) -> int:
-        """Remove models until `limit_bytes` are left. Returns how many went."""
-        models = self._models()
-        total, count = sum(path.stat().st_size for path in models), 0
-        for path in models:
-            if total <= limit_bytes:
-                break
-            if path != keep:
-                total, count = total - path.stat().st_size, count + 1
-                path.unlink()
-                log.info("model evicted", sha256=path.name)
-        return count
+    async def _adopt(self, order: _Order, partial: Partial, fetched: Fetched) -> Known:
+        """Judge what has come whole, and give it its place."""
+        try:
+            return await in_thread(lambda stop: self._judge(order, partial.path, fetched, stop))
+        except (archive.ArchiveRefused, external_data.ExternalDataRefused) as error:
+            raise NotFetched(str(error)) from error
+        except OSError as error:
+            raise self._disk_trouble(error, order, is_passing=False) from error
 
-    def _remove_partials(self) -> None:
-        for path in self._folder.glob(f"{PARTIAL}*"):
-            path.unlink(missing_ok=True)
+    def _judge(self, order: _Order, path: Path, fetched: Fetched, stop: Stop) -> Known:
+        known = Known(sha256=fetched.sha256, size_bytes=fetched.size_bytes, validators=fetched.validators)
+        if order.kind == _INPUTS:
+            return self._place_inputs(path, known, order.source.url)
+        if _is_archive(path, file_name(order.source.url)):
+            return self._unpack(path, known, order.keep, stop)
+        external_data.check(path, None, stop)
+        self._shelf.place(path, known)
+        return known
+
+    def _place_inputs(self, path: Path, known: Known, url: str) -> Known:
+        if not archive.is_zip(path):
+            raise NotFetched(f"{file_name(url)} is no .npz file: numpy.savez writes such files")
+        known = msgspec.structs.replace(known, suffix=".npz")
+        self._shelf.place(path, known)
+        return known
+
+    def _unpack(self, path: Path, known: Known, keep: Collection[Path], stop: Stop) -> Known:
+        """Unpack into a folder that nobody looks for, and give it its name when all in it is right."""
+        folder = self._shelf.temporary("unpacking-")
+        try:
+            inside = archive.find_model(self._unpacked(path, folder, keep, stop))
+            model = folder / inside
+            external_data.check(model, model.parent, stop)
+            known = msgspec.structs.replace(known, suffix=".d", inside=inside, unpacked=measure(folder))
+            self._shelf.place(folder, known)
+        finally:
+            self._shelf.remove_leftovers(keep=(path,))
+        return known
+
+    def _unpacked(self, path: Path, folder: Path, keep: Collection[Path], stop: Stop) -> list[str]:
+        """The names in the archive, unpacked; on a full disk once more without the older models."""
+        max_bytes = self._limits.max_bytes
+        try:
+            return archive.unpack(path, folder, max_bytes=max_bytes, stop=stop)
+        except OSError as error:
+            if error.errno != errno.ENOSPC or not self._shelf.evict(0, keep):
+                raise
+        return archive.unpack(path, folder, max_bytes=max_bytes, stop=stop)
 
 
-def _key(url: str) -> str:
-    """A URL's entry in the index, where a password in it can't be read."""
-    return hashlib.sha256(url.encode()).hexdigest()
+def _key(url: str, credentials: str | None, kind: _Kind = _MODEL) -> str:
+    """A request's entry in the index, where a password in it can't be read.
+
+    What was had with credentials is found with their name alone: the URL by itself leads to nothing.
+    """
+    parts = (url,) if credentials is None and kind == _MODEL else (url, kind, credentials)
+    return hashlib.sha256(url.encode() if len(parts) == 1 else msgspec.json.encode(parts)).hexdigest()
 
 
-def _unchanged(url: str, known: Known | None) -> Known:
+def _is_archive(path: Path, name: str) -> bool:
+    """Whether it is to be unpacked. NotFetched if its name says something else than its first bytes."""
+    is_zip, ending = archive.is_zip(path), Path(name.lower()).suffix
+    if ending == ".zip" and not is_zip:
+        raise NotFetched(f"{name} is no zip archive, whatever its name says")
+    if is_zip and ending in _NOT_ARCHIVES:
+        raise NotFetched(f"{name} is a zip archive: if it holds a model, give it a name that ends with .zip")
+    return is_zip
+
+
+def _unchanged(order: _Order, known: Known | None) -> Known:
     if known is None:
-        raise NotFetched(f"the model's server answers HTTP 304 for {shown_url(url)}, which it was not asked for")
+        shown = shown_url(order.source.url)
+        raise NotFetched(f"{order.kind}'s server answers HTTP 304 for {shown}, which it was not asked for")
     return known
 
 
@@ -203,9 +308,3 @@ def _check_pin(url: str, found: str, pinned: str | None) -> None:
         raise NotFetched(
             f"the model at {shown_url(url)} has changed: its SHA-256 is {found}, and this campaign is about {pinned}"
         )
-
-
-def _refuse_archive(path: Path) -> None:
-    with path.open("rb") as file:
-        if file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC:
-            raise NotFetched("the model is a zip archive, and this version measures models of a single file only")

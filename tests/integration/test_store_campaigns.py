@@ -156,7 +156,7 @@ async def test_what_has_ended_waits_for_the_writer_until_it_is_acknowledged(driv
 
 async def test_reset_leaves_no_key_of_ours_and_no_other_is_touched(drive, valkey_url):
     worker = await drive.worker()
-    (job_id,) = await drive.submit(key="key 1")
+    await drive.submit(key="key 1")
     await drive.take(worker)
     redis, prefix = drive.store.server._redis, drive.store.server._prefix
     others = [f"x{prefix}worker:1", prefix[:-1], f"{prefix[:-1]}x:1", "a [glob]*?key"]

@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -17,10 +19,10 @@ from daemons.core.errors import AlreadyRunning, ConfigInvalid
 from daemons.core.settings import HttpSettings, OrchestratorSettings, OrchestratorStorage
 from daemons.orchestrator import daemon
 from daemons.runtime.tether import tethered
-from daemons.store import open_store
 from daemons.store import embedded as embedded_module
+from daemons.store import open_store
 from daemons.store.embedded import EmbeddedServer, ServerNotStarted, socket_path
-from tests.support.processes import orphans_come_here
+from tests.support.processes import kill, orphans_come_here
 from tests.support.store import Drive, comes_true
 
 OWNER = """
@@ -63,10 +65,19 @@ async def restarted(server: EmbeddedServer, dead: int) -> bool:
     return server.pid not in (dead, None) and await server._answers()
 
 
-def owner_process(folder: Path, how: str) -> tuple[subprocess.Popen[str], psutil.Process]:
-    owner = subprocess.Popen([sys.executable, "-c", OWNER, str(folder), how], stdout=subprocess.PIPE, text=True)
-    announced = next(line for line in owner.stdout if line.startswith("pid "))  # its log comes on the same stream
-    return owner, psutil.Process(int(announced.split()[1]))
+@contextlib.contextmanager
+def killed_owner(folder: Path, how: str) -> Iterator[psutil.Process]:
+    """The server of an owner that was killed; ended at the end, if it still runs."""
+    with orphans_come_here():
+        owner = subprocess.Popen([sys.executable, "-c", OWNER, str(folder), how], stdout=subprocess.PIPE, text=True)
+        with owner:
+            announced = next(line for line in owner.stdout if line.startswith("pid "))  # its log is on the same stream
+            server = psutil.Process(int(announced.split()[1]))
+            owner.kill()
+        try:
+            yield server
+        finally:
+            kill(server)
 
 
 async def test_it_serves_this_user_alone_on_no_port_and_loses_no_acknowledged_write(tmp_path):
@@ -98,14 +109,15 @@ async def test_its_data_is_there_again_after_it_was_stopped(tmp_path):
 async def test_killed_it_is_started_again_with_its_data(tmp_path, monkeypatch):
     monkeypatch.setattr(embedded_module, "RESTART_DELAY_S", 0.01)
     async with owning(tmp_path) as server:
-        keeping = asyncio.create_task(server.keep_alive())
+        stop = asyncio.Event()
+        keeping = asyncio.create_task(daemon._until(stop, server.keep_alive()))
         for _ in range(2):
             job_id, pid = await submit_one(server), server.pid
             os.kill(pid, signal.SIGKILL)
             await comes_true(lambda dead=pid: restarted(server, dead), "another server")
             assert job_id in await waiting(server)
-        keeping.cancel()
-        await asyncio.wait([keeping])
+        stop.set()
+        await asyncio.wait_for(keeping, 10)
 
 
 async def test_keeping_it_alive_ends_when_it_is_stopped_on_purpose(tmp_path):
@@ -117,10 +129,7 @@ async def test_keeping_it_alive_ends_when_it_is_stopped_on_purpose(tmp_path):
 
 
 async def test_one_that_outlived_its_owner_is_ended_and_its_data_kept(tmp_path):
-    with orphans_come_here():
-        owner, leftover = owner_process(tmp_path, "untethered")
-        with owner:
-            owner.kill()
+    with killed_owner(tmp_path, "untethered") as leftover:
         assert leftover.is_running()
         async with open_store(f"unix://{socket_path(tmp_path)}", "t:") as store:
             (job_id,) = await Drive(store).submit()
@@ -131,10 +140,7 @@ async def test_one_that_outlived_its_owner_is_ended_and_its_data_kept(tmp_path):
 
 
 async def test_a_tethered_one_ends_with_an_owner_that_was_killed(tmp_path):
-    with orphans_come_here():
-        owner, server = owner_process(tmp_path, "tethered")
-        with owner:
-            owner.kill()
+    with killed_owner(tmp_path, "tethered") as server:
         server.wait(timeout=10)
     async with owning(tmp_path) as again:
         assert await waiting(again) == []
@@ -149,14 +155,16 @@ async def test_a_socket_that_a_crash_left_behind_is_no_hindrance(tmp_path):
         assert await server._answers()
 
 
-@pytest.mark.parametrize("name", ["x" * 150, "with space, #hash, %41, ?question & 'quote\"", "ünïcode"])
-async def test_any_folder_will_do(tmp_path, name):
-    folder = tmp_path / name / "valkey"
-    async with owning(folder) as server:
-        job_id = await submit_one(server)
-        assert await waiting(server) == [job_id]
-        assert (folder / "valkey.log").exists()
-    assert not socket_path(folder).exists()
+@pytest.mark.parametrize("name", ["x" * 150, "sp ace", "#h", "%41", "?q=1&r", "quo'te\"", "ünï", "a@b:c"])
+async def test_any_folder_will_do(name):
+    with tempfile.TemporaryDirectory(prefix="bf-") as short:  # for its socket to be inside it
+        folder = Path(short) / name
+        async with owning(folder) as server:
+            job_id = await submit_one(server)
+            assert await waiting(server) == [job_id]
+            assert (folder / "valkey.log").exists()
+            assert (folder / "valkey.sock").exists() == (len(name) < 100)
+        assert not socket_path(folder).exists()
 
 
 async def test_a_long_path_has_its_socket_in_a_folder_of_this_user_alone(tmp_path):

@@ -1,4 +1,4 @@
-"""Every transition of a job, on a real Valkey. The store is also found consistent after each test (see `fresh_store`)."""
+"""Every transition of a job, on a real Valkey; after each test the store is found consistent (see `fresh_store`)."""
 
 from __future__ import annotations
 

@@ -37,11 +37,40 @@ class ModelServer:
     def _serve(self, name: str, request: web.Request) -> web.Response:
         if name not in self.files:
             return web.Response(status=404, text="no such file")
-        tag = f'"{hashlib.sha256(self.files[name]).hexdigest()[:16]}"'
-        headers = {"ETag": tag} if self.with_validators else {}
-        if self.with_validators and request.headers.get("If-None-Match") == tag:
+        headers = self._version(name)
+        if self.with_validators and request.headers.get("If-None-Match") == headers.get("ETag", "none"):
             return web.Response(status=304, headers=headers)
         return web.Response(body=self.files[name], headers=headers)
+
+    def _version(self, name: str) -> dict[str, str]:
+        tag = f'"{hashlib.sha256(self.files[name]).hexdigest()[:16]}"'
+        return {"ETag": tag} if self.with_validators else {}
+
+    def breaking_off(
+        self, name: str, after_bytes: int, *, ranges: bool = True, **headers: str
+    ) -> Callable[[web.Request], Any]:
+        """Serves `name` at most `after_bytes` at a time and then cuts the connection; continues where it is asked to.
+
+        `headers` (with _ for -) replace the entity tag.
+        """
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            content, version = self.files[name], {key.replace("_", "-"): value for key, value in headers.items()}
+            version = version or self._version(name)
+            asked, start, code = request.headers.get("Range"), 0, 200
+            if ranges and asked and request.headers.get("If-Range") in version.values():
+                start, code = int(asked.removeprefix("bytes=").removesuffix("-")), 206
+                version["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+            rest = content[start:]
+            response = web.StreamResponse(status=code, headers=version | {"Content-Length": str(len(rest))})
+            await response.prepare(request)
+            await response.write(rest[:after_bytes])
+            if len(rest) > after_bytes:
+                assert request.transport is not None
+                request.transport.close()
+            return response
+
+        return answer
 
 
 def status(code: int, **headers: str) -> Callable[[web.Request], Any]:

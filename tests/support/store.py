@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -66,7 +66,7 @@ async def comes_true(question: Callable[[], Awaitable[T]], what: str, timeout_s:
     """The first true answer to `question`; fails, naming `what` was waited for, when there is none in time."""
     try:
         async with asyncio.timeout(timeout_s):
-            while not (answer := await question()):
+            while not (answer := await question()):  # noqa: ASYNC110 (what is asked rings no bell)
                 await asyncio.sleep(0.01)
     except TimeoutError as error:
         raise AssertionError(f"waited {timeout_s:g} s in vain for {what}") from error
@@ -76,7 +76,9 @@ async def comes_true(question: Callable[[], Awaitable[T]], what: str, timeout_s:
 async def dump(store: Store, *, without: tuple[str, ...] = (DUTIES_KEY,)) -> dict[str, Any]:
     """Every key of the store and what it holds."""
     redis, prefix = store.server._redis, store.server._prefix
-    keys = [key async for key in redis.scan_iter(as_glob(prefix), count=1000) if key.removeprefix(prefix) not in without]
+    keys = [
+        key async for key in redis.scan_iter(as_glob(prefix), count=1000) if key.removeprefix(prefix) not in without
+    ]
     kinds = await _in_one_trip(redis, [("type", key) for key in keys])
     contents = await _in_one_trip(redis, [(_READERS[kind], key) for kind, key in zip(kinds, keys, strict=True)])
     return {key.removeprefix(prefix): content for key, content in zip(keys, contents, strict=True)}
@@ -107,12 +109,20 @@ async def _in_one_trip(redis: Any, questions: list[tuple[str, str]]) -> list[Any
 
 async def inconsistencies(store: Store) -> list[str]:
     """What in the store contradicts itself: counters and states, places of jobs, workers and their jobs."""
-    keys = await dump(store)
+    return contradictions(await dump(store))
+
+
+def contradictions(keys: dict[str, Any]) -> list[str]:
+    """The same, of what was dumped."""
     places: Counter[str] = Counter()
     for name, content in keys.items():
         if name.startswith("queue:") or name == "delayed":
             places.update(job_id for job_id, _ in content)
     running = keys.get("running", {})
+    workers = defaultdict(list)
+    for name, state in keys.items():
+        if name.startswith("worker:") and "job_id" in state:
+            workers[state["job_id"]].append(name)
     jobs = {
         name.removeprefix("job:"): state
         for name, state in keys.items()
@@ -120,21 +130,20 @@ async def inconsistencies(store: Store) -> list[str]:
     }
     wrong = [f"{job_id} waits but is no job" for job_id in places if job_id not in jobs]
     for job_id, state in jobs.items():
-        wrong.extend(_wrong_places(job_id, state, places[job_id], running, keys))
+        wrong.extend(_wrong_places(job_id, state, places[job_id], running, workers[job_id]))
     for name, campaign in keys.items():
         if name.startswith("campaign:") and not name.endswith(":specs"):
             wrong.extend(_wrong_counters(campaign, jobs))
     return wrong
 
 
-def _wrong_places(job_id: str, state: Any, waiting: int, running: Any, keys: dict[str, Any]) -> list[str]:
+def _wrong_places(job_id: str, state: Any, waiting: int, running: Any, workers: list[str]) -> list[str]:
     status = state["status"]
     wrong = []
     if waiting != (status == "pending"):
         wrong.append(f"{job_id} is {status} and waits in {waiting} places")
     if (job_id in running) != (status == "running"):
         wrong.append(f"{job_id} is {status}, and its entry under `running` says otherwise")
-    workers = [name for name, worker in keys.items() if name.startswith("worker:") and worker.get("job_id") == job_id]
     if workers != ([f"worker:{state['worker_id']}"] if status == "running" else []):
         wrong.append(f"{job_id} is {status} and on {workers}")
     return wrong

@@ -49,7 +49,7 @@ async def _read(request: web.Request) -> bytes:
             return await request.read()
     except web.HTTPRequestEntityTooLarge as error:
         raise TooLarge(f"the body is over the limit of {MAX_BODY_BYTES // 2**20} MB") from error
-    except web.RequestPayloadError as error:
+    except (web.RequestPayloadError, ConnectionError) as error:  # the latter: the caller hung up, and won't read this
         raise InvalidInput("the body broke off, or its chunks or its Content-Encoding are malformed") from error
     except TimeoutError as error:
         raise web.HTTPRequestTimeout from error

@@ -10,21 +10,21 @@ most about one a second; last, from here, ``{"outcome": …}``.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
 import resource
 import signal
-import socket
 import sys
 import time
 from typing import Any, Final
 
 from daemons.worker.bench.conditions import condition_warnings
 from daemons.worker.bench.figures import figures, sample_warnings, samples
-from daemons.worker.bench.measure import Order, measure, real_instruments
+from daemons.worker.bench.measure import Extension, Order, measure, real_instruments
 from daemons.worker.bench.memory import own_memory
-from daemons.worker.engines.base import Engine, EngineError
+from daemons.worker.engines.base import Engine, EngineError, LoadOptions, Wish, Wishes, refuse_unknown
 
 PR_SET_PDEATHSIG: Final = 1
 PROGRESS_EVERY_S: Final = 1.0
@@ -34,23 +34,26 @@ MAX_OPEN_FILES: Final = 4096
 
 
 class Channel:
-    """The line to the worker daemon. Nothing else is written there, whatever libraries print."""
+    """The line to the worker daemon. Nothing else is written there, whatever libraries print.
+
+    It is used through its descriptor: the module `socket` would add half a MB to every peak.
+    """
 
     def __init__(self, descriptor: int) -> None:
-        self._socket = socket.socket(fileno=descriptor)
+        self._descriptor = descriptor
         self._told_at = 0.0
         self._phase = ""
 
     def receive(self) -> dict[str, Any] | None:
         """The order, or None if the daemon is gone."""
-        with self._socket.makefile("rb") as lines:
+        with open(self._descriptor, "rb", closefd=False) as lines:
             line = lines.readline()
         order: dict[str, Any] | None = json.loads(line) if line else None
         return order
 
     def send(self, **document: Any) -> None:
         """One document."""
-        self._socket.sendall(json.dumps(document).encode() + b"\n")
+        self._write(json.dumps(document).encode() + b"\n")
 
     def progress(self, phase: str, done: int | None, total: int | None) -> None:
         """Tell how far the measurement is: at each new phase, and now and then inside one."""
@@ -62,11 +65,17 @@ class Channel:
 
     def _send_if_read(self, document: dict[str, Any]) -> None:
         """One document, unless the daemon reads nothing just now: a measurement doesn't wait for its audience."""
-        line = json.dumps(document).encode() + b"\n"
+        line, sent = json.dumps(document).encode() + b"\n", 0
+        os.set_blocking(self._descriptor, False)
         with contextlib.suppress(BlockingIOError):
-            sent = self._socket.send(line, socket.MSG_DONTWAIT)
-            if sent < len(line):
-                self._socket.sendall(line[sent:])
+            sent = os.write(self._descriptor, line)
+        os.set_blocking(self._descriptor, True)
+        if sent:
+            self._write(line[sent:])
+
+    def _write(self, content: bytes) -> None:
+        while content:
+            content = content[os.write(self._descriptor, content) :]
 
 
 def main(arguments: list[str]) -> None:
@@ -78,10 +87,13 @@ def main(arguments: list[str]) -> None:
     limit(resource.RLIMIT_NOFILE, MAX_OPEN_FILES)
     be_first_to_go()
     engines = {spec: make_engine(spec)}
+    forget_imports()
     channel.send(ready=os.getpid())
     order = channel.receive()
     if order is not None:
-        channel.send(outcome=answer(order, engines, channel))
+        began_s = time.process_time()
+        outcome = answer(order, engines, channel)
+        channel.send(outcome=outcome | {"cpu_s": time.process_time() - began_s})
     # Ends here and now: taking the runtime down in good order would only keep the daemon waiting.
     os._exit(0)
 
@@ -125,6 +137,12 @@ def be_first_to_go() -> None:
         file.write("1000")
 
 
+def forget_imports() -> None:
+    """Keep what the imports have made out of the collector's sight: each of its rounds would take 7 ms for nothing."""
+    gc.collect()
+    gc.freeze()
+
+
 def make_engine(spec: str) -> Engine:
     """The engine that ``module:class`` names."""
     module, _, name = spec.partition(":")
@@ -156,17 +174,34 @@ def measured(request: dict[str, Any], engine: Engine, channel: Channel) -> dict[
         inference_runs=request["num_inference_runs"],
         load_runs=request["num_load_runs"],
         warmup_runs=request["warmup_runs"],
-        threads=request["threads"],
+        options=LoadOptions(request["threads"], request["graph_optimization"], request["execution_mode"]),
         seed=request["seed"],
+        extension=Extension(**request["extend"]) if request["extend"] else None,
+        wishes=wishes_of(request),
+        cold_file=request["cold_file"],
     )
+    refuse_unknown(engine, order.options)
     taken = measure(order, engine, real_instruments(own_memory(), channel.progress))
     columns = {
         **figures(taken),
         "Engine": engine.name,
         "EngineVersion": engine.version(),
-        "Warnings": [*warnings, *sample_warnings(taken)],
+        "Warnings": [*warnings, *taken.notes, *sample_warnings(taken)],
     }
     return {"status": "Complete", "figures": columns, "samples": samples(taken)}
+
+
+def wishes_of(request: dict[str, Any]) -> Wishes:
+    """What the order says about inputs."""
+    given = {
+        name: Wish(
+            shape=None if said.get("shape") is None else tuple(said["shape"]),
+            range=None if said.get("range") is None else tuple(said["range"]),
+            value=said.get("value"),
+        )
+        for name, said in request["inputs"].items()
+    }
+    return Wishes(given, request["inputs_path"], request["batch_size"])
 
 
 def failed(remark: str) -> dict[str, Any]:

@@ -6,14 +6,16 @@ Nothing happens between the two readings of the clock that enclose a run but the
 from __future__ import annotations
 
 import gc
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from daemons.core.stats import relative_spread
+from daemons.core.verdict import sample_doubts
 from daemons.worker.bench.memory import Memory
-from daemons.worker.engines.base import Engine, Facts, LoadedModel
+from daemons.worker.engines.base import Engine, EngineError, Facts, LoadedModel, LoadOptions, Wishes
 
 Clock = Callable[[], int]
 """Nanoseconds that never go back."""
@@ -28,6 +30,13 @@ MAX_WARMUP_NS: Final = 10 * 10**9
 READ_CHUNK: Final = 2**20
 
 
+class Extension(NamedTuple):
+    """How far a run that is noisy may go on."""
+
+    max_runs: int
+    max_seconds: float
+
+
 class Order(NamedTuple):
     """What to measure, and how often."""
 
@@ -36,8 +45,11 @@ class Order(NamedTuple):
     inference_runs: int
     load_runs: int
     warmup_runs: int | None
-    threads: int | None
+    options: LoadOptions
     seed: int
+    extension: Extension | None = None
+    wishes: Wishes = Wishes()
+    cold_file: bool = False
 
 
 class Taken(NamedTuple):
@@ -56,6 +68,8 @@ class Taken(NamedTuple):
     wall_s: float
     facts: Facts
     shapes: str
+    notes: tuple[str, ...] = ()
+    """What could not be done as the order says."""
 
 
 class Instruments(NamedTuple):
@@ -74,17 +88,17 @@ def real_instruments(memory: Memory, progress: Progress) -> Instruments:
 
 def measure(order: Order, engine: Engine, tools: Instruments) -> Taken:
     """Measure, phase by phase. Raises EngineError as the engine does."""
-    warm_page_cache(order.path)
+    notes = settle_page_cache(order)
     baseline = tools.memory.now()
     tools.progress("loading", 0, order.load_runs)
     load_phase = begin_phase(tools.memory)
     model, first_load = timed_load(order, engine, tools.clock)
     load_peak = peak_of(load_phase, tools.memory)
     try:
-        feed, shapes = model.inputs(order.seed)
+        feed, shapes = model.inputs(order.seed, order.wishes)
         inference_phase = begin_phase(tools.memory)
         warmups = warm_up(model, feed, order.warmup_runs, tools)
-        runs, cpu_s, wall_s = timed_runs(model, feed, order.inference_runs, tools)
+        runs, cpu_s, wall_s = steady_runs(model, feed, order, tools)
         inference_peak = peak_of(inference_phase, tools.memory)
         first_run = model.first_run_ns or next(iter(warmups or runs), None)
         facts = model.facts()
@@ -105,6 +119,7 @@ def measure(order: Order, engine: Engine, tools: Instruments) -> Taken:
         wall_s=wall_s,
         facts=facts,
         shapes=shapes,
+        notes=notes,
     )
 
 
@@ -129,18 +144,42 @@ def peak_of(phase: Phase, memory: Memory) -> int | None:
     return peak if is_its_own else None
 
 
+def settle_page_cache(order: Order) -> tuple[str, ...]:
+    """Have the model in the page cache or, if the order says so, out of it. What could not be done, in sentences."""
+    if not order.cold_file:
+        warm_page_cache(order.path)
+        return ()
+    from daemons.worker.bench.coldfile import cool  # noqa: PLC0415 (few orders ask for it)
+
+    return cool(_files_of(order.path))
+
+
 def warm_page_cache(path: str) -> None:
-    """Read the file once, so that the first load of every device finds it in memory."""
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (unbuffered, and no path is needed)
-        while file.read(READ_CHUNK):
-            pass
+    """Read the model once, so that the first load of every device finds it in memory; a package is a folder of files.
+
+    EngineError if it can't be read.
+    """
+    try:
+        for file in _files_of(path):
+            with open(file, "rb", buffering=0) as content:  # noqa: PTH123 (unbuffered, and no path is needed)
+                while content.read(READ_CHUNK):
+                    pass
+    except OSError as error:
+        raise EngineError(f"The model can't be read: {error.strerror} ({error.filename}).") from error
+
+
+def _files_of(path: str) -> Iterator[str]:
+    if not os.path.isdir(path):  # noqa: PTH112 (pathlib would stand in every peak)
+        yield path
+    for folder, _, names in os.walk(path):
+        yield from (f"{folder}/{name}" for name in names)
 
 
 def timed_load(order: Order, engine: Engine, clock: Clock) -> tuple[LoadedModel, int]:
     """The loaded model, and how long that took."""
     with collector_off():
         begin = clock()
-        model = engine.load(order.path, order.unit, order.threads)
+        model = engine.load(order.path, order.unit, order.options)
         return model, clock() - begin
 
 
@@ -176,6 +215,23 @@ def is_warm(taken: list[int], elapsed_ns: int, wanted: int | None) -> bool:
     last = taken[-SETTLED_RUNS:]
     spread = relative_spread(last)
     return len(last) == SETTLED_RUNS and spread is not None and spread < SETTLED_SPREAD
+
+
+def steady_runs(model: LoadedModel, feed: Any, order: Order, tools: Instruments) -> tuple[list[int], float, float]:
+    """The runs that were ordered, and more while they are noisy and the order lets them go on."""
+    runs, cpu_s, wall_s = timed_runs(model, feed, order.inference_runs, tools)
+    while order.extension is not None and may_go_on(runs, wall_s, order.extension):
+        count = min(order.inference_runs, order.extension.max_runs - len(runs))
+        more, more_cpu_s, more_wall_s = timed_runs(model, feed, count, tools)
+        runs, cpu_s, wall_s = [*runs, *more], cpu_s + more_cpu_s, wall_s + more_wall_s
+    return runs, cpu_s, wall_s
+
+
+def may_go_on(runs: list[int], elapsed_s: float, limits: Extension) -> bool:
+    """Whether the samples are in doubt and the limits not yet reached."""
+    if len(runs) >= limits.max_runs or elapsed_s >= limits.max_seconds:
+        return False
+    return bool(sample_doubts([run / 1e6 for run in runs]))
 
 
 def timed_runs(model: LoadedModel, feed: Any, count: int, tools: Instruments) -> tuple[list[int], float, float]:

@@ -25,6 +25,7 @@ MODULE: Final = "daemons.worker.bench.child"
 MAX_ANSWER_BYTES: Final = 16 * 2**20
 STDERR_LINES: Final = 5
 STDERR_BYTES: Final = 4096
+STDERR_COLUMNS: Final = 400
 READY_TIMEOUT_S: Final = 60.0
 REAP_TIMEOUT_S: Final = 5.0
 
@@ -67,9 +68,9 @@ class LastWords(asyncio.Protocol):
 
     @property
     def lines(self) -> list[str]:
-        """The last lines, at most `STDERR_LINES`."""
+        """The last lines, at most `STDERR_LINES`, each cut at `STDERR_COLUMNS`."""
         lines = (line.strip() for line in self._tail.decode("utf-8", errors="replace").splitlines())
-        return [line for line in lines if line][-STDERR_LINES:]
+        return [line[:STDERR_COLUMNS] for line in lines if line][-STDERR_LINES:]
 
 
 class Child:
@@ -86,6 +87,7 @@ class Child:
         self._stderr, self._words = stderr
         self._oom_kills = oom_kills()
         self._is_killed = False
+        self.has_begun = False
         self._following = asyncio.create_task(self._follow())
 
     @property
@@ -112,6 +114,7 @@ class Child:
         self._writer.write(msgspec.json.encode(document) + b"\n")
         while True:
             answer = await self._line(_Answer)
+            self.has_begun = True
             if answer.outcome is not None:
                 outcome: dict[str, Any] = answer.outcome
                 return outcome

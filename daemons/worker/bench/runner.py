@@ -19,12 +19,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import psutil
 
 from daemons.core.lifecycle import ReportStatus
 from daemons.core.models import BenchRequest, Progress
 from daemons.core.results import Measurement, Outcome, Samples
+from daemons.worker.bench.judging import ProcessorWatch, judged
 from daemons.worker.bench.leftover import write_note
 from daemons.worker.bench.process import Child, ChildDied, OnProgress, start_child
+from daemons.worker.bench.readings import read_conditions
 
 DEFAULT_ENGINE: Final = "daemons.worker.engines.onnx:OnnxRuntimeEngine"
 MAX_REMARK: Final = 4000
@@ -56,7 +59,13 @@ class Bench:
 
         Its time limit is from here on. Cancelling it kills the process; `prepare` and `close` wait for its end.
         """
-        child, reached = self._take_waiting(), Progress(phase="starting")
+        before = await asyncio.to_thread(read_conditions)
+        watch = ProcessorWatch()
+        outcome = await self._measured(request, on_progress)
+        return judged(outcome, before, await asyncio.to_thread(read_conditions), watch)
+
+    async def _measured(self, request: BenchRequest, on_progress: OnProgress) -> Outcome:
+        reached = Progress(phase="starting")
 
         def advance(progress: Progress) -> None:
             nonlocal reached
@@ -65,15 +74,31 @@ class Bench:
 
         try:
             async with asyncio.timeout(request.timeout_s):
-                child = child or await self._started()
-                return as_outcome(await child.order(self._document(request), advance))
+                return await self._ordered(request, advance)
         except ChildDied as error:
             return failure(str(error))
         except TimeoutError:
             return failure(overrun(request.timeout_s, reached))
+
+    async def _ordered(self, request: BenchRequest, on_progress: OnProgress) -> Outcome:
+        """What the waiting process answers. If it has died before it began, a new one gets the order.
+
+        When memory runs out the kernel takes a waiting process first.
+        """
+        waiting = self._take_waiting()
+        try:
+            if waiting is not None:
+                return await self._answered(waiting, request, on_progress)
+        except ChildDied:
+            if waiting is None or waiting.has_begun:
+                raise
+        return await self._answered(await self._started(), request, on_progress)
+
+    async def _answered(self, child: Child, request: BenchRequest, on_progress: OnProgress) -> Outcome:
+        try:
+            return as_outcome(await child.order(self._document(request), on_progress))
         finally:
-            if child is not None:
-                self._end_soon(child)
+            self._end_soon(child)
 
     async def close(self) -> None:
         """End whatever process there is."""
@@ -103,7 +128,8 @@ class Bench:
 
     def _document(self, request: BenchRequest) -> dict[str, Any]:
         engine = self._engines.get(request.compute_unit, DEFAULT_ENGINE)
-        return {"engine": engine, **{name: getattr(request, name) for name in request.__struct_fields__}}
+        fields = {name: getattr(request, name) for name in request.__struct_fields__}
+        return {"engine": engine, **fields, "memory_limit_bytes": memory_limit(request)}
 
     def _end_soon(self, child: Child) -> None:
         """Kill it now, without keeping the caller waiting for its end."""
@@ -117,6 +143,16 @@ class Bench:
             await asyncio.wait(set(self._ending))
 
 
+def memory_limit(request: BenchRequest) -> int | None:
+    """The bytes that a measurement may use: on a CPU the whole machine's memory, where the request doesn't tell.
+
+    A model of a few bytes may ask for more than there is, and is to fail with a sentence before the kernel ends
+    processes of its own choice. A GPU's driver maps more than there is without using it, so there is no limit then.
+    """
+    is_cpu = request.compute_unit.startswith("CPU")
+    return request.memory_limit_bytes or (psutil.virtual_memory().total if is_cpu else None)
+
+
 def as_outcome(answer: dict[str, Any]) -> Outcome:
     """The child's answer as an outcome; ChildDied if it isn't one."""
     try:
@@ -124,6 +160,7 @@ def as_outcome(answer: dict[str, Any]) -> Outcome:
             status=ReportStatus(answer["status"]),
             measurement=msgspec.convert(answer["figures"], Measurement),
             samples=msgspec.convert(answer.get("samples", {}), Samples),
+            conditions={"own": {"cpu_s": answer.get("cpu_s")}},
         )
     except (KeyError, ValueError, msgspec.ValidationError) as error:
         raise ChildDied(f"the measuring process answered with something else than an outcome ({error})") from error

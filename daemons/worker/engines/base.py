@@ -12,6 +12,7 @@ wrong is raised as `EngineError` with a sentence for the row's remark; anything 
 from __future__ import annotations
 
 import abc
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 GROUP: Final = "benchfleet.engines"
@@ -23,6 +24,43 @@ class EngineError(Exception):
 
 class ProviderAbsent(EngineError):
     """The compute unit's own provider is not there, or did not take the model: no figure may come of it."""
+
+
+class LoadOptions(NamedTuple):
+    """How a model is to be loaded; None leaves it to the engine."""
+
+    threads: int | None = None
+    """Inside one operator."""
+    graph_optimization: str | None = None
+    """``disabled``, ``basic``, ``extended`` or ``all``."""
+    execution_mode: str | None = None
+    """``sequential`` or ``parallel``: whether independent operators may run side by side."""
+
+
+class Wish(NamedTuple):
+    """What a job says about one input; the engine chooses the rest."""
+
+    shape: tuple[int, ...] | None = None
+    range: tuple[float, float] | None = None
+    """Least and largest value of random data."""
+    value: bool | int | float | str | None = None
+    """One value for every element."""
+
+
+class Wishes(NamedTuple):
+    """What a job says about a model's inputs."""
+
+    given: Mapping[str, Wish] = {}
+    """By input name."""
+    arrays_path: str | None = None
+    """A .npz file of arrays by input name."""
+    batch_size: int | None = None
+    """Of every input whose batch the model leaves open."""
+
+    @property
+    def say_something(self) -> bool:
+        """Whether anything is wished at all."""
+        return bool(self.given) or self.arrays_path is not None or self.batch_size is not None
 
 
 class Facts(NamedTuple):
@@ -56,8 +94,11 @@ class LoadedModel(abc.ABC):
         """What really runs."""
 
     @abc.abstractmethod
-    def inputs(self, seed: int) -> Inputs:
-        """Inputs that the model takes. The same seed gives the same bytes. EngineError lists what can't be guessed."""
+    def inputs(self, seed: int, wishes: Wishes = Wishes()) -> Inputs:
+        """Inputs that the model takes. The same seed and wishes give the same bytes.
+
+        EngineError names the wish that can't be met, or lists what can't be guessed.
+        """
 
     @abc.abstractmethod
     def run(self, feed: Any) -> Any:
@@ -74,13 +115,15 @@ class Engine(abc.ABC):
     """As it stands in the `Engine` column."""
     units: tuple[str, ...]
     """The compute units that it may serve, if the device has them."""
+    options: frozenset[str] = frozenset({"threads"})
+    """The fields of `LoadOptions` that it honours. A job that asks for another is refused before `load`."""
 
     @abc.abstractmethod
     def version(self) -> str:
         """The runtime's own version."""
 
     @abc.abstractmethod
-    def load(self, path: str, unit: str, threads: int | None) -> LoadedModel:
+    def load(self, path: str, unit: str, options: LoadOptions) -> LoadedModel:
         """The model at `path`, on `unit` and nowhere else. EngineError or ProviderAbsent if that can't be."""
 
     @abc.abstractmethod
@@ -90,3 +133,11 @@ class Engine(abc.ABC):
     def takes(self, file_name: str) -> bool:  # noqa: ARG002 (an engine that looks overrides this)
         """Whether models of this name are its kind."""
         return True
+
+
+def refuse_unknown(engine: Engine, options: LoadOptions) -> None:
+    """EngineError if a job asks `engine` for something that it would ignore."""
+    asked = {name: value for name, value in options._asdict().items() if value is not None}
+    for name, value in asked.items():
+        if name not in engine.options:
+            raise EngineError(f"{engine.name} has no {name} to set (asked for: {value}); leave it out of the job.")

@@ -13,7 +13,16 @@ from daemons.core.units import CPU_ONNX
 from daemons.worker.bench.guesses import Spec
 from daemons.worker.bench.inputs import Fitting, Value, fitting_inputs, native_form
 from daemons.worker.bench.values import KINDS
-from daemons.worker.engines.base import Engine, EngineError, Facts, Inputs, LoadedModel, ProviderAbsent
+from daemons.worker.engines.base import (
+    Engine,
+    EngineError,
+    Facts,
+    Inputs,
+    LoadedModel,
+    LoadOptions,
+    ProviderAbsent,
+    Wishes,
+)
 from daemons.worker.engines.onnx_errors import sentence
 from daemons.worker.engines.tiny import TINY_ONNX
 
@@ -21,6 +30,18 @@ CPU_PROVIDER: Final = "CPUExecutionProvider"
 QUIET: Final = 4
 """Severity from which ONNX Runtime writes to stderr: fatal alone, for what is wrong comes as an exception."""
 RECORD_PLACEMENT: Final = "session.record_ep_graph_assignment_info"
+
+
+GRAPH_OPTIMIZATIONS: Final = {
+    "disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+EXECUTION_MODES: Final = {
+    "sequential": ort.ExecutionMode.ORT_SEQUENTIAL,
+    "parallel": ort.ExecutionMode.ORT_PARALLEL,
+}
 
 
 class Placement(NamedTuple):
@@ -42,6 +63,7 @@ class OnnxRuntimeEngine(Engine):
 
     name = "ONNX Runtime"
     units = tuple(PLACEMENTS)
+    options = frozenset(LoadOptions._fields)
 
     def version(self) -> str:
         """The runtime's version."""
@@ -51,13 +73,13 @@ class OnnxRuntimeEngine(Engine):
         """Everything but Core ML's own formats: a file that was sent under any other name may well be an ONNX model."""
         return not file_name.lower().rstrip("/").endswith((".mlmodel", ".mlpackage", ".mlmodelc"))
 
-    def load(self, path: str, unit: str, threads: int | None) -> LoadedModel:
+    def load(self, path: str, unit: str, options: LoadOptions) -> LoadedModel:
         """The model, with its provider read back."""
-        return OnnxModel(path, placement_of(unit), threads)
+        return OnnxModel(path, placement_of(unit), options)
 
     def probe(self, unit: str) -> None:
         """Adds two numbers on `unit`."""
-        model = OnnxModel(TINY_ONNX, placement_of(unit), threads=1)
+        model = OnnxModel(TINY_ONNX, placement_of(unit), LoadOptions(threads=1))
         try:
             model.run(model.inputs(seed=0).feed)
         finally:
@@ -80,11 +102,11 @@ def placement_of(unit: str) -> Placement:
 class OnnxModel(LoadedModel):
     """A session and how to feed it."""
 
-    def __init__(self, model: str | bytes, placement: Placement, threads: int | None) -> None:
-        self._model, self._placement, self._wanted_threads = model, placement, threads
+    def __init__(self, model: str | bytes, placement: Placement, options: LoadOptions) -> None:
+        self._model, self._placement, self._options = model, placement, options
         before = thread_count()
-        self._session: Any = make_session(model, placement, threads)
-        self._threads = threads or max(thread_count() - before + 1, 1)
+        self._session: Any = make_session(model, placement, options)
+        self._threads = options.threads or threads_in_operator(thread_count() - before, options)
         require_provider(self._session, placement)
         self._specs = [Spec(one.name, one.type, tuple(one.shape)) for one in self._session.get_inputs()]
         self._is_native = all(
@@ -103,13 +125,13 @@ class OnnxModel(LoadedModel):
         """
         if self._session.get_providers() == [self._placement.provider]:
             return 1.0
-        recorded = make_session(self._model, self._placement, self._wanted_threads, record=True)
+        recorded = make_session(self._model, self._placement, self._options, record=True)
         return provider_share(recorded, self._placement.provider)
 
-    def inputs(self, seed: int) -> Inputs:
+    def inputs(self, seed: int, wishes: Wishes = Wishes()) -> Inputs:
         """Inputs that the model takes."""
         metadata = self._session.get_modelmeta().custom_metadata_map
-        found: Fitting = fitting_inputs(self._specs, self._try, seed, metadata=metadata, given={})
+        found: Fitting = fitting_inputs(self._specs, self._try, seed, metadata=metadata, wishes=wishes)
         self.first_run_ns = found.first_run_ns
         return Inputs(self._feed(found.values), found.shapes)
 
@@ -134,13 +156,40 @@ class OnnxModel(LoadedModel):
         self._session = None
 
 
-def make_session(model: str | bytes, placement: Placement, threads: int | None, *, record: bool = False) -> Any:
-    """A session on the placement's provider. EngineError says in a sentence why there can be none."""
+def threads_in_operator(started: int, options: LoadOptions) -> int:
+    """Threads inside one operator, if a session has `started` so many: the caller is one more of each of its pools.
+
+    The parallel mode has a pool of its own for operators, which the runtime makes as large as the other.
+    """
+    pools = 2 if options.execution_mode == "parallel" else 1
+    return max(started // pools + 1, 1)
+
+
+def session_options(wanted: LoadOptions, *, record: bool) -> Any:
+    """The runtime's own form of the options. How many operators may run side by side is left to the runtime."""
     options = ort.SessionOptions()
     options.log_severity_level = QUIET
-    options.intra_op_num_threads = threads or 0
+    options.intra_op_num_threads = wanted.threads or 0
+    if wanted.graph_optimization is not None:
+        options.graph_optimization_level = choice("graph_optimization", wanted, GRAPH_OPTIMIZATIONS)
+    if wanted.execution_mode is not None:
+        options.execution_mode = choice("execution_mode", wanted, EXECUTION_MODES)
     if record:
         options.add_session_config_entry(RECORD_PLACEMENT, "1")
+    return options
+
+
+def choice(name: str, wanted: LoadOptions, known: Mapping[str, Any]) -> Any:
+    """What the runtime calls an option's value."""
+    value = getattr(wanted, name)
+    if value not in known:
+        raise EngineError(f"ONNX Runtime knows no {name} {value!r}; it knows {', '.join(known)}.")
+    return known[value]
+
+
+def make_session(model: str | bytes, placement: Placement, wanted: LoadOptions, *, record: bool = False) -> Any:
+    """A session on the placement's provider. EngineError says in a sentence why there can be none."""
+    options = session_options(wanted, record=record)
     providers: list[Any] = [(placement.provider, dict(placement.options))]
     if placement.with_cpu:
         providers.append(CPU_PROVIDER)

@@ -7,7 +7,7 @@ import pytest
 from daemons.core.verdict import INVALID, NOISY, STABLE, judge, sample_doubts
 
 STEADY = [10.0, 10.1, 9.9, 10.05, 9.95, 10.0, 10.1, 9.9, 10.05, 9.95]
-CALM = {"load_average": 0.1, "cores": 4.0, "power_source": "mains", "throttle_count": 3.0}
+CALM = {"others_cpu_share": 0.02, "power_source": "mains", "throttle_count": 3.0}
 
 
 def test_steady_runs_on_a_calm_device_are_stable() -> None:
@@ -41,7 +41,7 @@ def test_each_doubt_about_the_samples_makes_them_noisy(runs: list[float], reason
     [
         ({}, {"throttle_count": 4.0}, "throttled"),
         ({}, {"thermal_state": "serious"}, "throttled"),
-        ({"load_average": 2.1}, {}, "load average 2.10 on 4 cores"),
+        ({}, {"others_cpu_share": 0.25}, "other programs used 25%"),
         ({}, {"power_source": "battery"}, "battery"),
     ],
 )

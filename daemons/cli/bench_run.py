@@ -1,0 +1,170 @@
+"""Carries out the measurements of a plan, one after another, each in a fresh process, exactly as a worker would."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from rich.progress import Progress, TaskID
+
+from daemons.cli.bench_plan import Case, Plan
+from daemons.cli.tables import make_console, make_progress, shown
+from daemons.core.errors import BenchfleetError
+from daemons.core.models import Progress as Position
+from daemons.core.results import DEVICE_COLUMNS, Outcome, Samples
+from daemons.worker.bench.runner import Bench
+from daemons.worker.devicelock import measuring_lock
+from daemons.worker.host import device_facts
+
+LONGEST_LABEL = 24
+
+
+class Result(NamedTuple):
+    """One measurement that has ended, well or not."""
+
+    case: Case
+    row: dict[str, Any]
+    """By the CSV's column names; what is not known is absent or None."""
+    evidence: dict[str, Any]
+    """The single samples and the device's conditions, where there are any, by name."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it has figures."""
+        return bool(self.row["Status"] == "Complete")
+
+
+Keep = Callable[[Result], None]
+
+
+async def measure_all(plan: Plan, keep: Keep) -> None:
+    """Measure, and give each result to `keep` as soon as it is there.
+
+    The device's measuring lock is held from before the first measurement until after the last, so that nothing of
+    ours stands between the rounds of a comparison. A model that has failed is left out of the rounds that follow at
+    that batch size. Cancelling ends the measuring process at once.
+    """
+    runner = Bench()
+    with _watching(plan.size) as watch:
+        try:
+            async with measuring_lock().held():
+                await _measure_each(plan, runner, watch, keep)
+        finally:
+            await runner.close()
+
+
+async def _measure_each(plan: Plan, runner: Bench, watch: _Watch, keep: Keep) -> None:
+    files, device = [_File(path) for path in plan.models], _device()
+    failed: set[tuple[int, int | None]] = set()
+    for case in plan.cases():
+        if (case.model, case.batch) in failed:
+            watch.skip()
+            continue
+        result = await _measured(plan, case, runner, watch)
+        result.row.update(files[case.model].facts, **device)
+        files[case.model].require_same()
+        if not result.is_complete:
+            failed.add((case.model, case.batch))
+        keep(result)
+
+
+async def _measured(plan: Plan, case: Case, runner: Bench, watch: _Watch) -> Result:
+    request = plan.request(case)
+    watch.begin(request.file_name)
+    await runner.prepare()
+    started = _now()
+    try:
+        outcome = await runner.measure(request, watch.advance)
+    except OSError as error:
+        raise BenchfleetError(f"no measuring process can be started: {error}") from error
+    trace = {"StartedAt": started, "EndedAt": _now()}
+    row = {"Status": outcome.status.value, "FileName": request.file_name, "ComputeUnits": request.compute_unit}
+    return Result(case, msgspec.to_builtins(outcome.measurement) | row | trace, _evidence(outcome))
+
+
+def _evidence(outcome: Outcome) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if outcome.samples != Samples():
+        found["Samples"] = msgspec.to_builtins(outcome.samples)
+    if outcome.conditions:
+        found["Conditions"] = outcome.conditions
+    return found
+
+
+class _File:
+    """A model's file as it was before the first measurement."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._state = path, _state(path)
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise BenchfleetError(f"{path} can't be read: {error.strerror}") from error
+        self.facts = {"FileSize": self._state[0], "ModelHash": digest}
+
+    def require_same(self) -> None:
+        """BenchfleetError if the file has changed: what was measured would be filed under another one's hash."""
+        if _state(self._path) != self._state:
+            raise BenchfleetError(f"{self._path} was changed while it was measured; measure again when it is finished")
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise BenchfleetError(f"{path} can't be read any more: {error.strerror}") from error
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def _device() -> dict[str, Any]:
+    """The cells of this device, as a campaign's row has them."""
+    facts = msgspec.to_builtins(device_facts())
+    return {**{name: facts.get(name) for name in DEVICE_COLUMNS}, "DeviceName": socket.gethostname()}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class _Watch:
+    """How far the work is, for a person who waits: painted when something is said, and at no other time."""
+
+    def __init__(self, progress: Progress, task: TaskID, size: int) -> None:
+        self._progress, self._task, self._size = progress, task, size
+        self._number, self._label = 0, ""
+
+    def begin(self, label: str) -> None:
+        """The next measurement is due."""
+        self._number += 1
+        place = f"{self._number}/{self._size} " if self._size > 1 else ""
+        short = label if len(label) <= LONGEST_LABEL else f"…{label[1 - LONGEST_LABEL :]}"
+        self._label = place + shown(short)
+        self._paint("starting", None, None)
+
+    def skip(self) -> None:
+        """The next measurement is left out."""
+        self._number += 1
+
+    def advance(self, position: Position) -> None:
+        """The measurement is this far."""
+        self._paint(position.phase, position.done, position.total)
+
+    def _paint(self, phase: str, done: int | None, total: int | None) -> None:
+        self._progress.update(
+            self._task, description=f"{self._label}: {phase}", completed=done or 0, total=total, refresh=True
+        )
+
+
+@contextmanager
+def _watching(size: int) -> Iterator[_Watch]:
+    with make_progress(make_console(to_stderr=True), auto_refresh=False) as progress:
+        task = progress.add_task("waiting for this machine's turn", total=None)
+        progress.refresh()
+        yield _Watch(progress, task, size)

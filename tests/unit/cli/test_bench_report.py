@@ -1,0 +1,259 @@
+"""What `benchfleet bench` tells people and programs of results that are given."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from daemons.cli.bench_compare import compare_all, digits_for
+from daemons.cli.bench_plan import Case, Plan, labels_of
+from daemons.cli.bench_report import document, items_per_second, print_report, took_batch
+from daemons.cli.bench_run import Result
+from daemons.core.models import BenchRequest
+
+TEMPLATE = BenchRequest(model_path="", file_name="", compute_unit="CPU (ONNX)")
+A, B, C = "a.onnx", "b.onnx", "c.onnx"
+
+
+def plan(*models, batches=(None,), rounds=1):
+    paths = tuple(map(Path, models))
+    return Plan(paths, labels_of(paths), batches, rounds, {}, TEMPLATE)
+
+
+def result(inference=2.0, *, model=0, batch=None, round_=0, samples=(), **more):
+    """A measurement that went well."""
+    row = {
+        "Status": "Complete",
+        "FileName": (A, B, C)[model],
+        "ComputeUnits": "CPU (ONNX)",
+        "DeviceName": "dev",
+        "Soc": "Chip",
+        "Ram": "8",
+        "DeviceOs": "Linux",
+        "LoadMsMedian": 10 * inference,
+        "LoadRuns": 5,
+        "InferenceMsMedian": inference,
+        "InferenceMsMin": inference / 2,
+        "InferenceMsMax": inference * 2,
+        "InferenceRuns": 10,
+        "WarmupRuns": 3,
+        "InferencesPerSecond": 1000 / inference,
+        "PeakInferenceRamUsage": 64.0,
+        "InputShapes": f"x: {batch or 1}x3x8x8 float32",
+    }
+    return Result(Case(model, batch, round_), row | more, {"Samples": {"InferenceMs": list(samples)}})
+
+
+def failed(remark, *, model=0, batch=None, round_=0):
+    row = {**result(model=model).row, "Status": "Failed", "Remark": remark}
+    kept = {name: row[name] for name in ("Status", "FileName", "ComputeUnits", "DeviceName", "Soc", "Ram", "DeviceOs")}
+    return Result(Case(model, batch, round_), {**kept, "Remark": remark}, {})
+
+
+def rounds(*pairs, model=1):
+    """Both models in each round."""
+    return [
+        one
+        for round_, (base, head) in enumerate(pairs)
+        for one in (result(base, round_=round_), result(head, model=model, round_=round_))
+    ]
+
+
+def printed(one, results, *, terminal=False):
+    console = Console(file=io.StringIO(), width=80 if terminal else 200, force_terminal=terminal, color_system=None)
+    print_report(console, one, results)
+    return console.file.getvalue()
+
+
+# One measurement
+
+
+def test_the_verdict_stands_with_its_reasons():
+    said = printed(plan(A), [result(Verdict="noisy", VerdictReasons=["spread of 9 %", "load of 3.1"])])
+    assert "verdict: noisy: spread of 9 %; load of 3.1" in said
+
+
+def test_without_a_verdict_none_is_named():
+    assert "verdict" not in printed(plan(A), [result()])
+
+
+def test_percentiles_are_told_as_far_as_they_are_known():
+    said = printed(plan(A), [result(InferenceMsP90=3.0, InferenceMsP95=3.5)])
+    assert "p90 3.000, p95 3.500 ms; 1.000 to 4.000 ms in all" in said
+    assert "p99" not in said
+    assert "p90" not in printed(plan(A), [result()])
+
+
+def test_a_terminal_gets_a_histogram_and_a_pipe_does_not():
+    one = result(samples=[1.0, 1.1, 1.1, 1.2, 1.9, 1.1, 1.1])
+    assert "█" in printed(plan(A), [one], terminal=True)
+    assert "█" not in printed(plan(A), [one])
+
+
+def test_the_report_fits_80_columns_and_24_lines():
+    one = result(
+        samples=[1 + place % 7 / 10 for place in range(300)],
+        InferenceMsP90=3.0,
+        InferenceMsP95=3.5,
+        InferenceMsP99=3.7,
+        Verdict="stable",
+        Warnings=["the load average was 1.2 on 2 cores"],
+        InferenceMsMedianLow=1.9,
+        InferenceMsMedianHigh=2.1,
+    )
+    lines = printed(plan(A), [one], terminal=True).splitlines()
+    assert len(lines) <= 22
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_batch_size_is_told_as_throughput():
+    said = printed(plan(A, batches=(4,)), [result(batch=4)])
+    assert "500.0 per second, 2,000 items per second in batches of 4" in said
+
+
+def test_text_from_a_model_is_not_obeyed_as_markup():
+    assert "[red]x" in printed(plan(A), [failed("[red]x")])
+
+
+# A sweep
+
+
+def test_a_sweep_has_a_line_for_each_batch_size_with_its_gain():
+    said = printed(plan(A, batches=(1, 4)), [result(2.0, batch=1), result(4.0, batch=4)])
+    lines = [line.split() for line in said.splitlines() if line.startswith(A)]
+    assert lines == [[A, "1", "2.000", "500.0", "1.00x", "64.0"], [A, "4", "4.000", "1,000", "2.00x", "64.0"]]
+
+
+def test_a_sweep_that_was_interrupted_shows_what_there_is():
+    said = printed(plan(A, batches=(1, 4, 16)), [result(batch=1)])
+    assert [line.split()[1] for line in said.splitlines() if line.startswith(A)] == ["1"]
+
+
+def test_a_failed_size_does_not_hide_the_others():
+    results = [failed("too big", batch=1), result(2.0, batch=4), result(4.0, batch=8)]
+    said = printed(plan(A, batches=(1, 4, 8)), results)
+    lines = [line.split() for line in said.splitlines() if line.startswith(A)]
+    assert lines[0] == [A, "1", "Failed"]
+    assert [line[4] for line in lines[1:]] == ["1.00x", "1.00x"]
+    assert "too big" in said
+
+
+def test_a_batch_size_that_the_model_did_not_take_makes_no_throughput():
+    one = result(batch=4, InputShapes="x: 1x3x4x4 float32; y: 1 int64")
+    assert not took_batch(one)
+    assert items_per_second(one) is None
+    assert "did not take the batch size 4; its inputs are x: 1x3x4x4" in printed(plan(A, batches=(1, 4)), [one])
+
+
+@pytest.mark.parametrize("shapes", ["x: 4 int64", "y: scalar float32; x: 4x3 float16", "x: a sequence of one 4x1 int8"])
+def test_a_batch_size_is_looked_for_at_the_head_of_each_input(shapes):
+    assert took_batch(result(batch=4, InputShapes=shapes))
+
+
+# A comparison
+
+
+def test_a_difference_is_a_sentence_with_its_interval():
+    said = printed(plan(A, B, rounds=4), rounds((2.0, 2.45), (2.0, 2.46), (2.0, 2.47), (2.0, 2.46)))
+    assert "b.onnx takes 1.23x the time of a.onnx (95 % sure between 1.22 and 1.24)" in said
+    assert "load time 1.23x (1.22 to 1.24), peak memory 1.00x (1.00 to 1.00)" in said
+
+
+def test_no_difference_is_said_to_be_none():
+    said = printed(plan(A, A, rounds=4), rounds((2.0, 2.1), (2.1, 2.0), (2.0, 2.05), (2.06, 2.0)))
+    assert "no difference in inference time can be shown between a.onnx #2 and a.onnx (95 % sure" in said
+
+
+def test_each_model_is_compared_with_the_first():
+    results = rounds((1.0, 2.0), (1.0, 2.1)) + [result(3.0 + at / 10, model=2, round_=at) for at in (0, 1)]
+    found = compare_all(plan(A, B, C, rounds=2), results)
+    inference = [(one.base, one.head) for one in found if one.metric == "InferenceMsMedian"]
+    assert inference == [(A, B), (A, C)]
+
+
+def test_only_rounds_with_both_models_count():
+    results = [*rounds((1.0, 2.0), (1.0, 2.0)), result(9.0, round_=2)]
+    found = compare_all(plan(A, B, rounds=3), results)
+    assert found[0].comparison.ratios == pytest.approx((2.0, 2.0))
+
+
+def test_batch_sizes_are_compared_apart():
+    results = [
+        result(base, model=model, batch=batch, round_=round_)
+        for batch, ratio in ((1, 2.0), (4, 3.0))
+        for round_ in (0, 1)
+        for model, base in ((0, 1.0), (1, ratio + round_ / 1000))
+    ]
+    one = plan(A, B, batches=(1, 4), rounds=2)
+    ratios = [versus.comparison.ratio for versus in compare_all(one, results) if versus.metric == "InferenceMsMedian"]
+    assert ratios == pytest.approx([2.0, 3.0], rel=1e-3)
+    said = printed(one, results)
+    assert said.index("at batch size 1:") < said.index("takes 2.00") < said.index("at batch size 4:")
+
+
+def test_a_failed_model_does_not_hide_the_others():
+    results = [*rounds((1.0, 2.0), (1.0, 2.02)), failed("not a model", model=2)]
+    said = printed(plan(A, B, C, rounds=2), results)
+    assert "b.onnx" in said
+    assert "c.onnx can't be compared with a.onnx: no round has figures of both" in said
+    assert "not a model" in said
+
+
+def test_what_disturbed_many_measurements_is_said_once():
+    results = [
+        result(round_=round_, model=model, Warnings=[f"the runs spread by {round_ + 5}.1%"])
+        for round_ in (0, 1, 2)
+        for model in (0, 1)
+    ]
+    said = printed(plan(A, B, rounds=3), results)
+    assert "note 6 of 6 measurements: the runs spread by 5.1%" in said
+    assert said.count("spread by") == 1
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "digits"),
+    [
+        (1.20, 1.27, 2),
+        (1.001, 1.004, 3),
+        (0.9998, 0.9999, 4),
+        (0.0012, 0.0034, 4),
+        (1.0, 1.0, 2),
+        (12.0, 15.0, 2),
+        (0.0, 1e9, 6),
+    ],
+)
+def test_as_many_decimals_as_it_takes(low, high, digits):
+    assert digits_for(low, high) == digits
+
+
+# For programs
+
+
+def test_one_measurement_is_an_object_with_the_columns_and_the_samples():
+    found = document(plan(A), [result(samples=[1.0, 2.0])])
+    assert found["FileName"] == A
+    assert found["Samples"] == {"InferenceMs": [1.0, 2.0]}
+    assert "Round" not in found
+
+
+def test_several_measurements_are_a_list():
+    found = document(plan(A, batches=(1, 4)), [result(batch=1), result(4.0, batch=4)])
+    assert [(row["BatchSize"], row["ItemsPerSecond"]) for row in found] == [(1, 500.0), (4, 1000.0)]
+
+
+def test_a_comparison_is_an_object_of_results_and_comparisons():
+    found = document(plan(A, B, rounds=2), rounds((1.0, 2.0), (1.0, 2.02)))
+    assert [row["Round"] for row in found["results"]] == [1, 1, 2, 2]
+    (first, *_) = found["comparisons"]
+    assert (first["base"], first["head"], first["metric"]) == (A, B, "InferenceMsMedian")
+    assert first["low"] < first["ratio"] < first["high"]
+    assert first["ratios"] == pytest.approx([2.0, 2.02])
+    assert (first["rounds"], first["confidence"], first["differs"]) == (2, 0.95, True)
+
+
+def test_nothing_done_is_still_a_document_of_its_kind():
+    assert document(plan(A, batches=(1, 2)), []) == []
+    assert document(plan(A, B), []) == {"results": [], "comparisons": []}
