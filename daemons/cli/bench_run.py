@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from rich.progress import Progress, TaskID
@@ -22,7 +23,8 @@ from daemons.worker.bench.runner import Bench
 from daemons.worker.devicelock import measuring_lock
 from daemons.worker.host import device_facts
 
-LONGEST_LABEL = 24
+LONGEST_LABEL: Final = 24
+READ_CHUNK: Final = 2**23
 
 
 class Result(NamedTuple):
@@ -60,7 +62,7 @@ async def measure_all(plan: Plan, keep: Keep) -> None:
 
 
 async def _measure_each(plan: Plan, runner: Bench, watch: _Watch, keep: Keep) -> None:
-    files, device = [_File(path) for path in plan.models], _device()
+    files, device = [await _File(path).read() for path in plan.models], _device()
     failed: set[tuple[int, int | None]] = set()
     for case in plan.cases():
         if (case.model, case.batch) in failed:
@@ -102,12 +104,20 @@ class _File:
 
     def __init__(self, path: Path) -> None:
         self._path, self._state = path, _state(path)
+        self.facts: dict[str, Any] = {"FileSize": self._state[0]}
+
+    async def read(self) -> _File:
+        """Learn its hash. Cancelling ends it soon, however large the file is."""
+        digest = hashlib.sha256()
         try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            with self._path.open("rb") as file:
+                while chunk := file.read(READ_CHUNK):
+                    digest.update(chunk)
+                    await asyncio.sleep(0)
         except OSError as error:
-            raise BenchfleetError(f"{path} can't be read: {error.strerror}") from error
-        self.facts = {"FileSize": self._state[0], "ModelHash": digest}
+            raise BenchfleetError(f"{self._path} can't be read: {error.strerror}") from error
+        self.facts["ModelHash"] = digest.hexdigest()
+        return self
 
     def require_same(self) -> None:
         """BenchfleetError if the file has changed: what was measured would be filed under another one's hash."""

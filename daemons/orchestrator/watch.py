@@ -26,22 +26,26 @@ class SilenceWatch:
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._changed: dict[str, tuple[int, float]] = {}
+        self._told: set[tuple[str, int]] = set()
 
     def restart(self) -> None:
         """Give everybody a full new window."""
         self._changed.clear()
+        self._told.clear()
 
     def observe(self, beats: Mapping[str, int], now_s: float) -> list[Silence]:
-        """Take in the counts as they are at `now_s`; who has been silent for the whole time-out."""
+        """Take in the counts as they are at `now_s`; who has been silent for the whole time-out, each silence once."""
         self._changed = {
             worker_id: known if (known := self._changed.get(worker_id)) and known[0] == count else (count, now_s)
             for worker_id, count in beats.items()
         }
-        return [
+        silent = [
             Silence(worker_id, count, now_s - since)
             for worker_id, (count, since) in self._changed.items()
             if now_s - since >= self._timeout_s
         ]
+        told, self._told = self._told, {(silence.worker_id, silence.beats) for silence in silent}
+        return [silence for silence in silent if (silence.worker_id, silence.beats) not in told]
 
 
 class AttemptWatch:

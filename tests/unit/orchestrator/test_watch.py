@@ -16,7 +16,14 @@ class TestSilence:
         assert watch.observe({"w": 1}, 100.0) == []
         assert watch.observe({"w": 1}, 129.9) == []
         assert watch.observe({"w": 1}, 130.0) == [Silence("w", 1, 30.0)]
-        assert watch.observe({"w": 1}, 131.0) == [Silence("w", 1, 31.0)]
+
+    def test_a_silence_is_told_once_and_the_next_one_again(self):
+        watch = SilenceWatch(30.0)
+        watch.observe({"w": 1}, 100.0)
+        assert watch.observe({"w": 1}, 130.0) == [Silence("w", 1, 30.0)]
+        assert watch.observe({"w": 1}, 131.0) == []
+        assert watch.observe({"w": 2}, 140.0) == []
+        assert watch.observe({"w": 2}, 170.0) == [Silence("w", 2, 30.0)]
 
     def test_each_beat_begins_a_new_window(self):
         watch = SilenceWatch(30.0)
