@@ -10,6 +10,7 @@ from typing import Any
 import click
 import msgspec
 
+from daemons.cli.asking import HELP
 from daemons.cli.bench_options import Asked, bench_options, make_plan
 from daemons.cli.bench_plan import Plan
 from daemons.cli.bench_report import document, print_report
@@ -34,7 +35,7 @@ Examples:
   benchfleet bench model.onnx --json > figures.json"""
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(context_settings=HELP, epilog=EXAMPLES)
 @click.argument("models", type=ModelFile(), metavar="MODEL...", nargs=-1, required=True)
 @bench_options
 def bench(models: tuple[Path, ...], *, as_json: bool, csv_path: str | None, **options: Any) -> int:

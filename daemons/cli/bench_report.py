@@ -72,7 +72,8 @@ def _details(result: Result) -> Iterator[str]:
     """What the table has no room for, in words."""
     row = result.row
     if row.get("Verdict"):
-        yield f"verdict: {_verdict(row)}"
+        yield f"verdict: {_coloured(row['Verdict'])}"
+        yield from (f"  because {shown(reason)}" for reason in row.get("VerdictReasons") or ())
     low, high = row.get("InferenceMsMedianLow"), row.get("InferenceMsMedianHigh")
     interval = f", 95 % sure {figure(low)} to {figure(high)} ms" if low is not None else ""
     yield f"inference: median of {row['InferenceRuns']} runs after {row['WarmupRuns']} to warm up{interval}"
@@ -91,10 +92,9 @@ def _details(result: Result) -> Iterator[str]:
     yield f"inputs: {shown(row.get('InputShapes'))}"
 
 
-def _verdict(row: dict[str, Any]) -> str:
-    colour = {"stable": "green", "noisy": "yellow"}.get(row["Verdict"], "red")
-    reasons = "; ".join(shown(reason) for reason in row.get("VerdictReasons") or ())
-    return f"[{colour}]{shown(row['Verdict'])}[/{colour}]" + (f": {reasons}" if reasons else "")
+def _coloured(verdict: str) -> str:
+    colour = {"stable": "green", "noisy": "yellow"}.get(verdict, "red")
+    return f"[{colour}]{shown(verdict)}[/{colour}]"
 
 
 def _drawn(console: Console, result: Result) -> Iterator[str]:
@@ -200,9 +200,11 @@ def _about(versus: Sequence[Versus]) -> Iterator[str]:
 
 def notes(plan: Plan, results: Sequence[Result]) -> list[str]:
     """What failed, what may have disturbed the figures, and which batch sizes were not taken."""
-    said = remarks([result.row for result in results if plan.is_single or not result.is_complete])
-    if not plan.is_single:
-        said += _gathered([warning for result in results for warning in _doubts(result)], len(results))
+    said = remarks([{**result.row, "Warnings": (), "FileName": _with_batch(result)} for result in results])
+    if plan.is_single:
+        said += [shown(warning) for result in results for warning in _further_warnings(result.row)]
+    else:
+        said += _gathered([doubt for result in results for doubt in _doubts(result.row)], len(results))
     return said + [
         f"{shown(result.row['FileName'])} did not take the batch size {result.case.batch}; "
         f"its inputs are {shown(result.row.get('InputShapes'))}"
@@ -211,12 +213,22 @@ def notes(plan: Plan, results: Sequence[Result]) -> list[str]:
     ]
 
 
-def _doubts(result: Result) -> list[str]:
-    """A measurement's warnings, and its verdict where that is not the best."""
-    if not result.is_complete:
-        return []
-    doubted = result.row.get("Verdict") in {"noisy", "invalid"}
-    return [*([f"verdict {_verdict(result.row)}"] if doubted else []), *map(shown, result.row.get("Warnings") or ())]
+def _with_batch(result: Result) -> str:
+    batch = result.case.batch
+    return str(result.row["FileName"]) + (f" at batch size {batch}" if batch is not None else "")
+
+
+def _doubts(row: dict[str, Any]) -> list[str]:
+    """Why a measurement is not stable, and its other warnings."""
+    verdict = row.get("Verdict")
+    reasons = row.get("VerdictReasons") or () if verdict in {"noisy", "invalid"} else ()
+    return [f"{_coloured(str(verdict))}: {shown(one)}" for one in reasons] + [*map(shown, _further_warnings(row))]
+
+
+def _further_warnings(row: dict[str, Any]) -> list[str]:
+    """Warnings that the verdict's reasons don't say as well."""
+    reasons = row.get("VerdictReasons") or ()
+    return [one for one in row.get("Warnings") or () if not any(reason.startswith(one) for reason in reasons)]
 
 
 def _gathered(lines: Sequence[str], size: int) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Final
 import click
 import msgspec
 
+from daemons.cli.asking import HELP
 from daemons.core.errors import ConfigInvalid
 from daemons.core.settings import OrchestratorSettings, WorkerSettings
 from daemons.runtime.boot import DONE, FAILED, USED_WRONGLY
@@ -21,6 +22,7 @@ PROGRAMS: Final[Mapping[str, type[msgspec.Struct]]] = {"orchestrator": Orchestra
 
 @click.command(
     "check-config",
+    context_settings=HELP,
     epilog="\b\nExamples:\n  benchfleet check-config /etc/benchfleet/worker.yaml\n"
     "  benchfleet check-config --for orchestrator staging.yaml",
 )

@@ -18,6 +18,7 @@ from aiohttp import web
 from rich.console import Console
 from rich.progress import Progress
 
+from daemons.cli.asking import HELP
 from daemons.cli.stack import NotStarted, Plan, running_stack
 from daemons.cli.tables import make_console, make_progress, remarks, results_table
 from daemons.client import Client
@@ -35,7 +36,7 @@ BEAT_S: Final = 0.25
 LOG_TAIL: Final = 30
 
 
-@click.command(epilog="\b\nExamples:\n  benchfleet demo\n  benchfleet demo --runs 100")
+@click.command(context_settings=HELP, epilog="\b\nExamples:\n  benchfleet demo\n  benchfleet demo --runs 100")
 @click.option(
     "--runs", type=click.IntRange(1, 10_000), default=30, show_default=True, help="Timed runs of each network."
 )

@@ -9,6 +9,7 @@ import click
 import msgspec
 from rich.table import Table
 
+from daemons.cli.asking import HELP
 from daemons.cli.tables import make_console, shown
 from daemons.core.units import STANDARD_UNITS
 from daemons.runtime import boot
@@ -17,7 +18,7 @@ from daemons.worker.host import device_facts
 from daemons.worker.probe import Probe, probe_units
 
 
-@click.command(epilog="\b\nExamples:\n  benchfleet info\n  benchfleet info --json")
+@click.command(context_settings=HELP, epilog="\b\nExamples:\n  benchfleet info\n  benchfleet info --json")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document, as a worker would send it.")
 def info(as_json: bool) -> int:
     """Show this device as it would register: what it is, and the compute units that really ran on it.

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 from msgspec import Struct, structs
 
+from daemons.cli.asking import HELP
 from daemons.core.settings import LogSettings, OrchestratorSettings, WorkerSettings, section_keys
 from daemons.runtime import boot
 from daemons.runtime.config import load_settings
@@ -33,8 +34,9 @@ def _set_up_logs(settings: LogSettings) -> None:
 
 
 @click.command(
+    context_settings=HELP,
     epilog="\b\nExamples:\n  benchfleet orchestrator\n"
-    "  benchfleet orchestrator --config /etc/benchfleet/orchestrator.yaml"
+    "  benchfleet orchestrator --config /etc/benchfleet/orchestrator.yaml",
 )
 @click.option("--config", type=click.Path(path_type=Path), help=CONFIG_HELP)
 @click.option("--host", help="Address to listen on. Any other than loopback needs tokens.")
@@ -58,8 +60,9 @@ def orchestrator(
 
 
 @click.command(
+    context_settings=HELP,
     epilog="\b\nExamples:\n  benchfleet worker --url http://lab-server:5000 --token-file ~/.config/benchfleet/token\n"
-    "  benchfleet worker --config /etc/benchfleet/worker.yaml"
+    "  benchfleet worker --config /etc/benchfleet/worker.yaml",
 )
 @click.option("--config", type=click.Path(path_type=Path), help=CONFIG_HELP)
 @click.option("--url", help="The orchestrator's address, without /api.")

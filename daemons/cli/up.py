@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from daemons.cli.asking import HELP
 from daemons.cli.stack import Plan, running_stack
 from daemons.runtime import boot
 from daemons.runtime.folders import state_folder
@@ -16,8 +17,9 @@ from daemons.runtime.logs import set_up_logs
 
 
 @click.command(
+    context_settings=HELP,
     epilog="\b\nExamples:\n  benchfleet up\n  benchfleet up --port 8080 --workers 2\n"
-    "  benchfleet up --data-dir /var/lib/benchfleet --workers 0"
+    "  benchfleet up --data-dir /var/lib/benchfleet --workers 0",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=5000, show_default=True, help="0 takes a free one.")

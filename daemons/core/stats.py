@@ -13,9 +13,6 @@ CONFIDENCE: Final = 0.95
 MIN_SAMPLES: Final = {90: 10, 95: 20, 99: 100}
 """Fewest samples that support a percentile: one of them lies beyond it."""
 
-MAD_TO_SIGMA: Final = 1.4826
-"""Turns the median absolute deviation of a normal sample into its standard deviation."""
-
 
 class Summary(NamedTuple):
     """A sample in figures, in the sample's own unit."""
@@ -131,11 +128,11 @@ def drift(samples: Sequence[float]) -> float | None:
 
 
 def outliers(samples: Sequence[float], deviations: float = 3.0) -> int:
-    """How many samples lie more than `deviations` scaled median absolute deviations from the median."""
+    """How many samples lie more than `deviations` median absolute deviations from the median."""
     if len(samples) < 3:
         return 0
     middle = median_of(samples)
-    scale = MAD_TO_SIGMA * median_of([abs(sample - middle) for sample in samples])
+    scale = median_of([abs(sample - middle) for sample in samples])
     return sum(abs(sample - middle) > deviations * scale for sample in samples) if scale > 0 else 0
 
 

@@ -123,7 +123,7 @@ async def _next_line(stream: asyncio.StreamReader, deadline: float, patience_s: 
 @contextlib.asynccontextmanager
 async def _started(skip: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """A probing process in the environment that a measurement has, and killed with all that it started at the end."""
-    command = tethered([sys.executable, "-m", "daemons.worker.engines.probe_child", skip], sent=signal.SIGKILL)
+    command = tethered([sys.executable, "-P", "-m", "daemons.worker.engines.probe_child", skip], sent=signal.SIGKILL)
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from daemons.worker.engines.base import Engine, EngineError, Facts, Inputs, LoadedModel, LoadOptions, Wishes
+from daemons.worker.engines.base import NO_WISHES, Engine, EngineError, Facts, Inputs, LoadedModel, LoadOptions, Wishes
 
 
 class QuietModel(LoadedModel):
@@ -21,7 +21,7 @@ class QuietModel(LoadedModel):
     def facts(self) -> Facts:
         return Facts(("FakeProvider",), None, 1)
 
-    def inputs(self, seed: int, wishes: Wishes = Wishes()) -> Inputs:
+    def inputs(self, seed: int, wishes: Wishes = NO_WISHES) -> Inputs:
         return Inputs({}, "")
 
     def run(self, feed: Any) -> Any:

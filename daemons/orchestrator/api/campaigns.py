@@ -9,6 +9,7 @@ from aiohttp import web
 from msgspec import structs
 
 from daemons.core.errors import InvalidInput, NotFound
+from daemons.core.inputs import check_jobs
 from daemons.core.lifecycle import CampaignStatus
 from daemons.core.models import CampaignRequest, JobSpec
 from daemons.core.urls import check_model_url
@@ -34,6 +35,7 @@ async def submit(request: web.Request) -> web.Response:
     key = _idempotency_key(request)
     wanted = await read_json(request, CampaignRequest)
     check_model_url(wanted.model_url)
+    check_jobs(wanted.jobs)
     store = request.app[STORE]
     jobs = await _with_units(wanted.jobs, store)
     submitted = await store.campaigns.submit(structs.replace(wanted, jobs=jobs), key)

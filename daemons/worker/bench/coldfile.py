@@ -10,16 +10,17 @@ from typing import Any, Final
 
 from daemons.worker.engines.base import EngineError
 
+_NO_WAY: Final = (
+    "cold_file: this system has no way to put a file out of its page cache, "
+    "so the first load may have found the model there"
+)
 _MAP_FAILED: Final = ctypes.c_void_p(-1).value
 
 
 def cool(files: Iterable[str]) -> tuple[str, ...]:
     """Put `files` out of the page cache. What did not succeed, in sentences; EngineError if a file can't be read."""
     if not hasattr(os, "posix_fadvise"):
-        return (
-            "cold_file: this system has no way to put a file out of its page cache, "
-            "so the first load may have found the model there",
-        )
+        return (_NO_WAY,)
     kept, total = 0, 0
     try:
         for file in files:
@@ -38,7 +39,7 @@ def _told(kept: int, total: int) -> str:
 
 
 def _cooled(file: str) -> tuple[int, int]:
-    """Pages of a file that are still in the cache, and all of its pages. Unwritten pages would stay, so it is synced."""
+    """Pages of a file that are in the cache even so, and all of them. It is synced, for unwritten pages would stay."""
     descriptor = os.open(file, os.O_RDONLY)
     try:
         os.fsync(descriptor)

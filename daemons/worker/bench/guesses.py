@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple, TypeGuard
 
 from daemons.worker.bench.dimensions import (
@@ -36,6 +37,10 @@ class Spec(NamedTuple):
     type: str
     """Such as ``tensor(float)`` or ``seq(tensor(int64))``."""
     shape: tuple[Dim, ...]
+    is_settled: bool = False
+    """Whether the job says the shape, so that no dimensions mean a scalar and not "any shape"."""
+    has_values: bool = False
+    """Whether the job says the values."""
 
 
 class Guess(NamedTuple):
@@ -46,17 +51,12 @@ class Guess(NamedTuple):
     rankless: tuple[int, ...] = ()
 
 
-def with_given(spec: Spec, given: Mapping[str, Sequence[int]], metadata: Mapping[str, str]) -> Spec:
-    """The input with the shape that the user gave it, or the metadata under its name."""
-    shape = given.get(spec.name)
+def with_metadata(spec: Spec, metadata: Mapping[str, str], fixed: Mapping[str, int]) -> Spec:
+    """The input with the shape that the metadata holds under its name, but for the sizes that the job says."""
+    shape = shape_in_text(metadata.get(spec.name, ""), spec.shape)
     if shape is None:
-        shape = shape_in_text(metadata.get(spec.name, ""), spec.shape)
-    elif spec.shape and len(shape) != len(spec.shape):
-        raise EngineError(
-            f"The shape {list(shape)} was given for the input {spec.name}, which has {len(spec.shape)} dimensions: "
-            f"{declared(spec)}."
-        )
-    return spec if shape is None else spec._replace(shape=tuple(shape))
+        return spec
+    return spec._replace(shape=tuple(fixed.get(key_of(spec, axis), size) for axis, size in enumerate(shape)))
 
 
 def shape_in_text(text: str, declared_shape: tuple[Dim, ...]) -> tuple[int, ...] | None:
@@ -86,17 +86,22 @@ def element_of(spec: Spec) -> str:
     return match["element"]
 
 
-def open_dimensions(specs: Sequence[Spec], known: Mapping[str, int]) -> dict[str, Open]:
-    """Every dimension that needs a size, by name, with what it seems to be. The first input that names one decides."""
+def open_dimensions(
+    specs: Sequence[Spec], known: Mapping[str, int], fixed: Mapping[str, int] = MappingProxyType({})
+) -> dict[str, Open]:
+    """Every dimension that needs a size, by name, with what it seems to be. The first input that names one decides.
+
+    `known` holds likely sizes, `fixed` those that need no guess.
+    """
     found: dict[str, Open] = {}
     hears = any(is_sample_rate(spec.name) for spec in specs)
     for spec in specs:
         for axis, dim in enumerate(spec.shape):
-            if isinstance(dim, int):
+            if isinstance(dim, int) or key_of(spec, axis) in fixed:
                 continue
             for name in terms(key_of(spec, axis)):
-                found.setdefault(name, guessed(name, spec, axis, known, hears=hears))
-    return found
+                found.setdefault(name, guessed(name, spec, axis, {**known, **fixed}, hears=hears))
+    return {name: one for name, one in found.items() if name not in fixed}
 
 
 def key_of(spec: Spec, axis: int) -> str:
@@ -118,26 +123,37 @@ def guessed(name: str, spec: Spec, axis: int, known: Mapping[str, int], *, hears
     if name in known:
         return Open(role, known[name])
     if role in {"height", "width"}:
-        return Open(role, known.get(role) or other_side(spec) or DEFAULTS[role])
+        return Open(role, known.get(role) or other_side(spec, known) or DEFAULTS[role])
     return Open(role, DEFAULTS[role])
 
 
-def other_side(spec: Spec) -> int | None:
-    """The side of a picture that the model fixes, if it fixes one: most are squares."""
+def other_side(spec: Spec, known: Mapping[str, int]) -> int | None:
+    """The side of a picture that is known, if one is: most are squares."""
     if not is_picture(spec.shape):
         return None
-    sides = [spec.shape[axis] for axis in image_axes(spec.shape)]
-    return next((side for side in sides if isinstance(side, int)), None)
+    sides = [size_at(spec, axis, known) for axis in image_axes(spec.shape)]
+    return next((side for side in sides if side is not None), None)
+
+
+def size_at(spec: Spec, axis: int, known: Mapping[str, int]) -> int | None:
+    """The size of a dimension, if the model or `known` tells it."""
+    dim = spec.shape[axis]
+    return dim if isinstance(dim, int) else known.get(key_of(spec, axis))
 
 
 def is_doubtful(specs: Sequence[Spec], opens: Mapping[str, Open]) -> bool:
     """Whether a model could refuse what was guessed: sizes, unknown ranks, or short lists of numbers."""
-    return bool(opens) or any(not spec.shape or is_wrapped(spec) for spec in specs) or has_short_lists(specs)
+    return bool(opens) or any(is_rankless(spec) or is_wrapped(spec) for spec in specs) or has_short_lists(specs)
+
+
+def is_rankless(spec: Spec) -> bool:
+    """Whether an input may be of any shape."""
+    return not spec.shape and not spec.is_settled
 
 
 def has_short_lists(specs: Sequence[Spec]) -> bool:
     """Whether an input may hold axes, indices, a shape, scales or a count beside what the model works on."""
-    return any(may_be_setting(element_of(spec), spec.shape, len(specs)) for spec in specs)
+    return any(not spec.has_values and may_be_setting(element_of(spec), spec.shape, len(specs)) for spec in specs)
 
 
 def may_be_setting(element: str, shape: Sequence[Dim], inputs: int) -> bool:
@@ -150,11 +166,11 @@ def is_wrapped(spec: Spec) -> bool:
     return not spec.type.startswith("tensor(")
 
 
-def all_guesses(specs: Sequence[Spec], opens: Mapping[str, Open]) -> Iterator[Guess]:
-    """Everything that is tried, the likeliest first."""
-    sizes = list(variations(opens))
+def all_guesses(specs: Sequence[Spec], opens: Mapping[str, Open], fixed: Mapping[str, int]) -> Iterator[Guess]:
+    """Everything that is tried, the likeliest first; `fixed` sizes are the same in all."""
+    sizes = [{**one, **fixed} for one in variations(opens)]
     styles = _STYLES if has_short_lists(specs) else _STYLES[:1]
-    ranks = _RANKLESS if any(not spec.shape for spec in specs) else _RANKLESS[:1]
+    ranks = _RANKLESS if any(is_rankless(spec) for spec in specs) else _RANKLESS[:1]
     yield Guess(sizes[0])
     yield from (Guess(sizes[0], style) for style in styles[1:])
     yield from (Guess(sizes[0], style, rank) for rank in ranks[1:] for style in styles)
@@ -164,7 +180,7 @@ def all_guesses(specs: Sequence[Spec], opens: Mapping[str, Open]) -> Iterator[Gu
 
 def shape_of(spec: Spec, guess: Guess) -> tuple[int, ...]:
     """The input's shape under a guess."""
-    if not spec.shape:
+    if is_rankless(spec):
         return guess.rankless
     return tuple(
         dim if isinstance(dim, int) else value_of(key_of(spec, axis), guess.sizes)

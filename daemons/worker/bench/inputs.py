@@ -7,6 +7,8 @@ that a model could refuse, the model is run with it, and other guesses follow un
 
 from __future__ import annotations
 
+import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -18,20 +20,23 @@ from daemons.worker.bench.guesses import (
     Guess,
     Spec,
     all_guesses,
-    declared,
     element_of,
     is_doubtful,
     may_be_setting,
     open_dimensions,
     shape_of,
-    with_given,
+    with_metadata,
 )
 from daemons.worker.bench.meanings import Tensor, is_sample_rate, meant_values
+from daemons.worker.bench.refusals import refused, unfit
+from daemons.worker.bench.said import Source, arrays_in, check_wishes, said_shapes, said_sizes
 from daemons.worker.bench.values import KINDS, Array, random_values
-from daemons.worker.engines.base import EngineError
+from daemons.worker.bench.wanted import wished_values
+from daemons.worker.engines.base import NO_WISHES, EngineError, Wish, Wishes
 
 MAX_TRIALS: Final = 80
 MAX_TRIAL_S: Final = 60.0
+MAX_ELEMENTS: Final = 2**40
 
 
 class Value(NamedTuple):
@@ -51,7 +56,7 @@ class Fitting(NamedTuple):
     values: dict[str, Value]
     shapes: str
     first_run_ns: int | None
-    """How long the model's very first run took, if finding these needed one and the first guess was right."""
+    """How long the model's very first run that succeeded took, if finding these needed one."""
 
 
 Attempt = Callable[[dict[str, Value]], None]
@@ -59,68 +64,106 @@ Attempt = Callable[[dict[str, Value]], None]
 
 
 def fitting_inputs(
-    specs: Sequence[Spec],
-    attempt: Attempt,
-    seed: int,
-    *,
-    metadata: Mapping[str, str],
-    given: Mapping[str, Sequence[int]],
+    specs: Sequence[Spec], attempt: Attempt, seed: int, *, metadata: Mapping[str, str], wishes: Wishes = NO_WISHES
 ) -> Fitting:
-    """Inputs that the model accepts; `given` holds whole shapes by input name. EngineError if there are none."""
-    settled = [with_given(spec, given, metadata) for spec in specs]
-    opens = open_dimensions(settled, sizes_from_metadata(metadata))
-    guesses = all_guesses(settled, opens)
-    if not is_doubtful(settled, opens):
-        values = values_for(settled, next(guesses), seed)
-        return Fitting(values, described(values), None)
-    return first_accepted(settled, guesses, attempt, seed)
+    """Inputs that the model accepts, with everything that `wishes` says.
+
+    EngineError if there are none, or if a wish can't be met. What could be refused is tried out first, and that is what
+    a wish may be: a person who has said a wrong shape is told what the model answers and what it takes.
+    """
+    source = source_of(specs, wishes, metadata, seed)
+    opens = open_dimensions(source.specs, sizes_from_metadata(metadata), source.sizes)
+    guesses = all_guesses(source.specs, opens, source.sizes)
+    if not wishes.say_something and not is_doubtful(source.specs, opens):
+        values = values_for(source, next(guesses))
+        return Fitting(values, described(values, source), None)
+    return first_accepted(source, guesses, attempt, is_open=is_doubtful(source.specs, opens))
 
 
-def first_accepted(specs: Sequence[Spec], guesses: Iterator[Guess], attempt: Attempt, seed: int) -> Fitting:
+def source_of(specs: Sequence[Spec], wishes: Wishes, metadata: Mapping[str, str], seed: int) -> Source:
+    """The inputs with all that was said about them."""
+    arrays = {} if wishes.arrays_path is None else arrays_in(wishes.arrays_path, specs)
+    check_wishes(specs, wishes, arrays)
+    shapes = said_shapes(specs, wishes, arrays)
+    sizes = said_sizes(specs, shapes, wishes.batch_size)
+    settled = [settled_spec(spec, shapes, wishes.given, metadata, sizes) for spec in specs]
+    return Source(settled, specs, wishes.given, arrays, sizes, seed)
+
+
+def settled_spec(
+    spec: Spec,
+    shapes: Mapping[str, tuple[int, ...]],
+    given: Mapping[str, Wish],
+    metadata: Mapping[str, str],
+    sizes: Mapping[str, int],
+) -> Spec:
+    """The input with the shape that the job, else the metadata has for it."""
+    wish = given.get(spec.name, Wish())
+    has_values = wish.value is not None or wish.range is not None
+    if spec.name in shapes:
+        return spec._replace(shape=shapes[spec.name], is_settled=True, has_values=has_values)
+    return with_metadata(spec, metadata, sizes)._replace(has_values=has_values)
+
+
+def first_accepted(source: Source, guesses: Iterator[Guess], attempt: Attempt, *, is_open: bool) -> Fitting:
     """The first guess that the model runs with."""
     deadline = time.monotonic() + MAX_TRIAL_S
     complaint, tried = "", 0
+    shapes: dict[str, tuple[int, ...]] = {}
     for guess in guesses:
-        values = values_for(specs, guess, seed)
+        values = values_for(source, guess)
+        shapes = shapes or {name: value.shape for name, value in values.items()}
         began = time.perf_counter_ns()
         try:
             attempt(values)
         except EngineError as refusal:
             tried += 1
-            complaint = complaint or f"{refusal} (with {described(values)})"
+            complaint = complaint or f"{refusal} (with {described(values, source)})"
         else:
-            took = time.perf_counter_ns() - began
-            return Fitting(values, described(values), took if not tried else None)
+            return Fitting(values, described(values, source), time.perf_counter_ns() - began)
         if tried >= MAX_TRIALS or time.monotonic() > deadline:
             break
-    raise EngineError(unfit(specs, tried, complaint))
+    if is_open:
+        raise EngineError(unfit(source.declared, source.specs, shapes, tried, complaint))
+    raise EngineError(refused(source.declared, source.specs, shapes, complaint))
 
 
-def unfit(specs: Sequence[Spec], tried: int, complaint: str) -> str:
-    """The sentence for a model that refuses every guess."""
-    listed = "; ".join(f"{spec.name}: {declared(spec)}" for spec in specs)
-    return (
-        f"No inputs were found that the model accepts ({tried} shapes and values were tried). "
-        f"Its inputs are {listed}. To the first it said: {complaint}"
-    )
-
-
-def values_for(specs: Sequence[Spec], guess: Guess, seed: int) -> dict[str, Value]:
+def values_for(source: Source, guess: Guess) -> dict[str, Value]:
     """A value for each input."""
-    tensors = {spec.name: Tensor(spec.name, element_of(spec), shape_of(spec, guess)) for spec in specs}
+    tensors = {spec.name: Tensor(spec.name, element_of(spec), checked_shape(spec, guess)) for spec in source.specs}
     return {
         spec.name: Value(
-            array_for(tensors[spec.name], tensors, guess, seed, stream),
+            array_for(tensors[spec.name], tensors, guess, source, stream),
             tensors[spec.name].element,
             tensors[spec.name].shape,
             "seq(" in spec.type,
         )
-        for stream, spec in enumerate(specs)
+        for stream, spec in enumerate(source.specs)
     }
 
 
-def array_for(tensor: Tensor, all_tensors: Mapping[str, Tensor], guess: Guess, seed: int, stream: int) -> Array:
+def checked_shape(spec: Spec, guess: Guess) -> tuple[int, ...]:
+    """The input's shape under a guess, which a computer can hold."""
+    shape = shape_of(spec, guess)
+    if math.prod(shape) > MAX_ELEMENTS:
+        raise EngineError(
+            f"The input {spec.name} would have {math.prod(shape):,} elements ({list(shape)}); "
+            f"at most {MAX_ELEMENTS:,} are made."
+        )
+    return shape
+
+
+def array_for(tensor: Tensor, all_tensors: Mapping[str, Tensor], guess: Guess, source: Source, stream: int) -> Array:
     """The values of one input."""
+    if tensor.name in source.arrays:
+        return source.arrays[tensor.name].array
+    wish = source.given.get(tensor.name, Wish())
+    wished = wished_values(tensor.name, tensor.element, tensor.shape, wish, source.seed, stream)
+    return chosen(tensor, all_tensors, guess, source.seed, stream) if wished is None else wished
+
+
+def chosen(tensor: Tensor, all_tensors: Mapping[str, Tensor], guess: Guess, seed: int, stream: int) -> Array:
+    """The values of an input of whose values nothing was said."""
     if (
         guess.style != "random"
         and not is_sample_rate(tensor.name)
@@ -143,9 +186,19 @@ def styled(tensor: Tensor, style: str) -> Array:
     return values
 
 
-def described(values: Mapping[str, Value]) -> str:
-    """The inputs' shapes for people."""
-    return "; ".join(f"{name}: {written(value)}" for name, value in values.items())
+def described(values: Mapping[str, Value], source: Source) -> str:
+    """The inputs' shapes for people, and which values were said."""
+    return "; ".join(f"{name}: {written(value)}{origin(name, source)}" for name, value in values.items())
+
+
+def origin(name: str, source: Source) -> str:
+    """Where the values are from, if not from us."""
+    wish = source.given.get(name, Wish())
+    if name in source.arrays:
+        return " from the file"
+    if wish.range is not None:
+        return f" in {wish.range[0]:g}..{wish.range[1]:g}"
+    return "" if wish.value is None else f" = {json.dumps(wish.value, ensure_ascii=False)[:40]}"
 
 
 def written(value: Value) -> str:

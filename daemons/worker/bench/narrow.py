@@ -73,12 +73,14 @@ def _upper_half(numbers: Array) -> Array:
     """Rounded half to even, as the hardware does."""
     bits = numbers.astype(np.float32).view(np.uint32).astype(np.uint64)
     rounded = bits + np.uint64(0x7FFF) + ((bits >> np.uint64(16)) & np.uint64(1))
-    return (rounded >> np.uint64(16)).astype(np.uint16)
+    halves: Array = (rounded >> np.uint64(16)).astype(np.uint16)
+    return halves
 
 
 def _integer_codes(numbers: Array, element: str) -> Array:
     mask = 2 ** (8 // KINDS[element].per_byte) - 1
-    return (numbers.astype(np.int64) & mask).astype(np.uint8)
+    codes: Array = (numbers.astype(np.int64) & mask).astype(np.uint8)
+    return codes
 
 
 def _nearest_codes(numbers: Array, element: str) -> Array:
@@ -95,8 +97,11 @@ def _nearest_codes(numbers: Array, element: str) -> Array:
 def magnitudes(element: str) -> Array:
     """The numbers of a small float type that are not negative, by bit pattern."""
     if element == "float8e8m0":
-        return 2.0 ** (np.arange(_POWERS, dtype=np.float64) - 127)
+        powers: Array = np.exp2(np.arange(_POWERS, dtype=np.float64) - 127)
+        return powers
     form = SMALL_FLOATS[element]
     codes = np.arange(form.codes)
     exponents, fractions = codes >> form.mantissa_bits, (codes & (2**form.mantissa_bits - 1)) / 2**form.mantissa_bits
-    return np.where(exponents == 0, fractions * 2.0 ** (1 - form.bias), (1 + fractions) * 2.0 ** (exponents - form.bias))
+    denormals, normals = fractions * 2.0 ** (1 - form.bias), (1 + fractions) * 2.0 ** (exponents - form.bias)
+    numbers: Array = np.where(exponents == 0, denormals, normals)
+    return numbers

@@ -39,7 +39,9 @@ def wished_values(name: str, element: str, shape: tuple[int, ...], wish: Wish, s
         return None
     low, high = checked_range(name, element, wish.range)
     begin = mixed((seed & _SEED_MASK) + 1) ^ mixed(stream + 1)
-    return in_pieces(element, shape, lambda first, last: numbers_in(random_bits(begin, first, last), element, low, high))
+    return in_pieces(
+        element, shape, lambda first, last: numbers_in(random_bits(begin, first, last), element, low, high)
+    )
 
 
 def in_pieces(element: str, shape: tuple[int, ...], numbers: Any) -> Array:
@@ -117,7 +119,9 @@ def checked_range(name: str, element: str, ends: tuple[float, float]) -> tuple[A
         return low, high
     inside = max(math.ceil(low), int(least)), min(math.floor(high), int(most))
     if inside[0] > inside[1]:
-        raise EngineError(f"inputs.{name}.range: there is no whole number in {list(ends)}, and {element} holds no other.")
+        raise EngineError(
+            f"inputs.{name}.range: there is no whole number in {list(ends)}, and {element} holds no other."
+        )
     return inside
 
 
@@ -128,10 +132,11 @@ def limits(element: str) -> tuple[Any, Any]:
         return 0, 1
     if not kind.native:
         return narrow.limits_of(element)
-    info: Any = np.iinfo(kind.dtype) if element in WHOLE else np.finfo(kind.dtype)
-    return info.min.item() if hasattr(info.min, "item") else info.min, (
-        info.max.item() if hasattr(info.max, "item") else info.max
-    )
+    if element in WHOLE:
+        whole = np.iinfo(kind.dtype)
+        return int(whole.min), int(whole.max)
+    info = np.finfo(kind.dtype)
+    return float(info.min), float(info.max)
 
 
 def misfit(name: str, field: str, value: Any, element: str) -> EngineError:

@@ -63,6 +63,9 @@ class Wishes(NamedTuple):
         return bool(self.given) or self.arrays_path is not None or self.batch_size is not None
 
 
+NO_WISHES: Final = Wishes()
+
+
 class Facts(NamedTuple):
     """What really runs, read back after loading."""
 
@@ -94,7 +97,7 @@ class LoadedModel(abc.ABC):
         """What really runs."""
 
     @abc.abstractmethod
-    def inputs(self, seed: int, wishes: Wishes = Wishes()) -> Inputs:
+    def inputs(self, seed: int, wishes: Wishes = NO_WISHES) -> Inputs:
         """Inputs that the model takes. The same seed and wishes give the same bytes.
 
         EngineError names the wish that can't be met, or lists what can't be guessed.

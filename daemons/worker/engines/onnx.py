@@ -14,6 +14,7 @@ from daemons.worker.bench.guesses import Spec
 from daemons.worker.bench.inputs import Fitting, Value, fitting_inputs, native_form
 from daemons.worker.bench.values import KINDS
 from daemons.worker.engines.base import (
+    NO_WISHES,
     Engine,
     EngineError,
     Facts,
@@ -128,7 +129,7 @@ class OnnxModel(LoadedModel):
         recorded = make_session(self._model, self._placement, self._options, record=True)
         return provider_share(recorded, self._placement.provider)
 
-    def inputs(self, seed: int, wishes: Wishes = Wishes()) -> Inputs:
+    def inputs(self, seed: int, wishes: Wishes = NO_WISHES) -> Inputs:
         """Inputs that the model takes."""
         metadata = self._session.get_modelmeta().custom_metadata_map
         found: Fitting = fitting_inputs(self._specs, self._try, seed, metadata=metadata, wishes=wishes)

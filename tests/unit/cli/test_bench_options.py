@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from daemons.cli import bench as command_module
+from daemons.cli import cli
 from daemons.cli.bench import bench
 from daemons.core.models import MAX_RUNS, Extend, InputSpec
 
@@ -36,7 +37,7 @@ def planned(folder, monkeypatch):
     monkeypatch.setattr(command_module, "set_up_logs", lambda _: None)
 
     def plan(*arguments):
-        result = CliRunner().invoke(bench, arguments, standalone_mode=False)
+        result = CliRunner().invoke(cli, ["bench", *arguments], standalone_mode=False)
         assert result.exception is None, result.exception
         return seen[-1]
 
@@ -46,7 +47,7 @@ def planned(folder, monkeypatch):
 @pytest.fixture
 def refused(folder):
     def sentence(*arguments):
-        result = CliRunner().invoke(bench, arguments)
+        result = CliRunner().invoke(cli, ["bench", *arguments])
         assert result.exit_code == 2, result.output
         assert result.stdout == ""
         return " ".join(result.stderr.splitlines()[-1:])

@@ -73,7 +73,14 @@ def printed(one, results, *, terminal=False):
 
 def test_the_verdict_stands_with_its_reasons():
     said = printed(plan(A), [result(Verdict="noisy", VerdictReasons=["spread of 9 %", "load of 3.1"])])
-    assert "verdict: noisy: spread of 9 %; load of 3.1" in said
+    assert "  verdict: noisy\n    because spread of 9 %\n    because load of 3.1\n" in said
+
+
+def test_a_warning_that_is_a_reason_too_is_told_once():
+    reasons, warnings = ["the runs spread by 9 % (over 5 %)"], ["the runs spread by 9 %", "the load average was 1.2"]
+    said = printed(plan(A), [result(Verdict="noisy", VerdictReasons=reasons, Warnings=warnings)])
+    assert said.count("spread by") == 1
+    assert "note the load average was 1.2" in said
 
 
 def test_without_a_verdict_none_is_named():
@@ -138,7 +145,7 @@ def test_a_failed_size_does_not_hide_the_others():
     lines = [line.split() for line in said.splitlines() if line.startswith(A)]
     assert lines[0] == [A, "1", "Failed"]
     assert [line[4] for line in lines[1:]] == ["1.00x", "1.00x"]
-    assert "too big" in said
+    assert "note a.onnx at batch size 1 on CPU (ONNX): too big" in said
 
 
 def test_a_batch_size_that_the_model_did_not_take_makes_no_throughput():
@@ -211,6 +218,13 @@ def test_what_disturbed_many_measurements_is_said_once():
     said = printed(plan(A, B, rounds=3), results)
     assert "note 6 of 6 measurements: the runs spread by 5.1%" in said
     assert said.count("spread by") == 1
+
+
+def test_measurements_that_are_not_stable_are_counted_with_the_reason():
+    noisy = {"Verdict": "noisy", "VerdictReasons": ["the runs spread by 9 %"]}
+    stable = {"Verdict": "stable", "VerdictReasons": []}
+    results = [result(round_=at, model=at % 2, **(noisy if at < 3 else stable)) for at in range(4)]
+    assert "note 3 of 4 measurements: noisy: the runs spread by 9 %" in printed(plan(A, B, rounds=4), results)
 
 
 @pytest.mark.parametrize(

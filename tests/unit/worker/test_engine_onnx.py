@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from daemons.core.units import CPU_ONNX, GPU_ONNX
 from daemons.worker.engines import onnx as engine_module
-from daemons.worker.engines.base import EngineError, ProviderAbsent
+from daemons.worker.engines.base import EngineError, LoadOptions, ProviderAbsent, Wish, Wishes, refuse_unknown
 from daemons.worker.engines.onnx import OnnxRuntimeEngine, Placement, make_session, provider_share, require_provider
 from daemons.worker.engines.onnx_errors import MAX_DETAIL, sentence, shortened
 from daemons.worker.engines.tiny import TINY_ONNX
@@ -41,10 +41,10 @@ def engine():
 def load(engine, tmp_path):
     loaded = []
 
-    def load(model, threads=1):
+    def load(model, threads=1, **options):
         path = tmp_path / f"{len(loaded)}.onnx"
         path.write_bytes(model if isinstance(model, bytes) else model.SerializeToString())
-        loaded.append(engine.load(str(path), CPU_ONNX, threads))
+        loaded.append(engine.load(str(path), CPU_ONNX, LoadOptions(threads, **options)))
         return loaded[-1]
 
     yield load
@@ -95,7 +95,7 @@ def test_the_seed_decides_over_every_byte(load):
 def test_a_provider_that_the_runtime_lacks_is_an_error(engine, monkeypatch):
     monkeypatch.setitem(engine_module.PLACEMENTS, GPU_ONNX, Placement("CUDAExecutionProvider", {}, with_cpu=True))
     with pytest.raises(ProviderAbsent, match=r"GPU \(ONNX\) needs CUDAExecutionProvider.*it has"):
-        engine.load("model.onnx", GPU_ONNX, None)
+        engine.load("model.onnx", GPU_ONNX, LoadOptions())
 
 
 def test_a_unit_that_is_not_served_is_an_error(engine):
@@ -104,13 +104,13 @@ def test_a_unit_that_is_not_served_is_an_error(engine):
 
 
 def test_a_session_that_left_its_provider_out_is_an_error():
-    session = make_session(TINY_ONNX, engine_module.PLACEMENTS[CPU_ONNX], 1)
+    session = make_session(TINY_ONNX, engine_module.PLACEMENTS[CPU_ONNX], LoadOptions(1))
     with pytest.raises(ProviderAbsent, match="left out CUDAExecutionProvider and would run on CPUExecutionProvider"):
         require_provider(session, Placement("CUDAExecutionProvider", {}, with_cpu=True))
 
 
 def test_the_share_is_what_the_runtime_recorded():
-    session = make_session(TINY_ONNX, engine_module.PLACEMENTS[CPU_ONNX], 1, record=True)
+    session = make_session(TINY_ONNX, engine_module.PLACEMENTS[CPU_ONNX], LoadOptions(1), record=True)
     assert provider_share(session, "CPUExecutionProvider") == 1.0
     assert provider_share(session, "OtherExecutionProvider") == 0.0
 
@@ -122,7 +122,7 @@ def test_a_provider_that_takes_no_node_has_no_share(engine, tmp_path, monkeypatc
         engine_module.PLACEMENTS, "Cloud (ONNX)", Placement("AzureExecutionProvider", {}, with_cpu=True)
     )
     (tmp_path / "m.onnx").write_bytes(TINY_ONNX)
-    model = engine.load(str(tmp_path / "m.onnx"), "Cloud (ONNX)", 1)
+    model = engine.load(str(tmp_path / "m.onnx"), "Cloud (ONNX)", LoadOptions(threads=1))
     assert model.facts().provider_share == 0.0
 
 
@@ -201,7 +201,7 @@ def test_memory_that_is_not_there_is_told(load):
 
 def test_the_file_that_is_not_there_is_told(engine, tmp_path):
     with pytest.raises(EngineError, match="file is not there"):
-        engine.load(str(tmp_path / "gone.onnx"), CPU_ONNX, None)
+        engine.load(str(tmp_path / "gone.onnx"), CPU_ONNX, LoadOptions())
 
 
 def test_refused_inputs_are_told(load):
@@ -248,7 +248,7 @@ def test_a_sequence_is_fed(load):
 
 def test_real_networks_of_the_package_run(engine):
     path = Path(onnx.__file__).parent / "backend/test/data/light/light_squeezenet.onnx"
-    model = engine.load(str(path), CPU_ONNX, None)
+    model = engine.load(str(path), CPU_ONNX, LoadOptions())
     made = model.inputs(seed=0)
     assert made.shapes == "data_0: 1x3x224x224 float32"
     assert model.run(made.feed)[0].shape == (1, 1000, 1, 1)
@@ -261,6 +261,94 @@ def test_a_run_that_the_inputs_needed_is_timed(load):
     model.inputs(seed=0)
     assert model.first_run_ns is not None
     assert model.first_run_ns > 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "level"),
+    [
+        ("disabled", "ORT_DISABLE_ALL"),
+        ("basic", "ORT_ENABLE_BASIC"),
+        ("extended", "ORT_ENABLE_EXTENDED"),
+        ("all", "ORT_ENABLE_ALL"),
+    ],
+)
+def test_the_graph_optimization_reaches_the_runtime(load, wanted, level):
+    options = load(TINY_ONNX, graph_optimization=wanted)._session.get_session_options()
+    assert options.graph_optimization_level == getattr(ort.GraphOptimizationLevel, level)
+
+
+@pytest.mark.parametrize(("wanted", "mode"), [("sequential", "ORT_SEQUENTIAL"), ("parallel", "ORT_PARALLEL")])
+def test_the_execution_mode_reaches_the_runtime(load, wanted, mode):
+    options = load(TINY_ONNX, execution_mode=wanted)._session.get_session_options()
+    assert options.execution_mode == getattr(ort.ExecutionMode, mode)
+    assert options.inter_op_num_threads == 0, "how many operators run side by side is the runtime's choice"
+
+
+def test_without_a_word_the_runtimes_defaults_stand(load):
+    options, plain = load(TINY_ONNX)._session.get_session_options(), ort.SessionOptions()
+    assert options.graph_optimization_level == plain.graph_optimization_level
+    assert options.execution_mode == plain.execution_mode
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"graph_optimization": "most"}, "no graph_optimization 'most'; it knows disabled, basic, extended, all"),
+        ({"execution_mode": "both"}, "no execution_mode 'both'; it knows sequential, parallel"),
+    ],
+)
+def test_options_that_the_runtime_does_not_know_are_refused(load, options, told):
+    with pytest.raises(EngineError, match=told):
+        load(TINY_ONNX, **options)
+
+
+def test_the_parallel_mode_counts_the_threads_of_one_operator(load):
+    parallel, sequential = load(TINY_ONNX, None, execution_mode="parallel"), load(TINY_ONNX, None)
+    assert parallel.facts().threads == sequential.facts().threads
+
+
+def test_an_engine_is_not_asked_for_what_it_would_ignore(engine):
+    refuse_unknown(engine, LoadOptions(2, "all", "parallel"))
+
+    class Other(OnnxRuntimeEngine):
+        name = "Other"
+        options = frozenset({"threads"})
+
+    refuse_unknown(Other(), LoadOptions(threads=2))
+    with pytest.raises(EngineError, match=r"Other has no execution_mode to set \(asked for: parallel\)"):
+        refuse_unknown(Other(), LoadOptions(execution_mode="parallel"))
+
+
+def test_wishes_reach_a_real_model(load, tmp_path):
+    model = load(identity(shape=("batch", 3)))
+    assert model.inputs(0, Wishes(batch_size=5)).feed["x"].shape == (5, 3)
+    made = model.inputs(0, Wishes({"x": Wish(shape=(2, 3), value=0.5)}))
+    assert made.feed["x"].tolist() == [[0.5] * 3] * 2
+    assert made.shapes == "x: 2x3 float32 = 0.5"
+    np.savez(tmp_path / "x.npz", x=np.ones((4, 3), np.float16))
+    made = model.inputs(0, Wishes(arrays_path=str(tmp_path / "x.npz")))
+    assert made.feed["x"].dtype == np.float32
+    assert made.shapes == "x: 4x3 float32 from the file"
+
+
+def test_a_shape_that_a_real_model_refuses_is_told_with_its_answer(load):
+    node = helper.make_node("Reshape", ["x", "s"], ["y"])
+    shape = helper.make_tensor("s", TensorProto.INT64, [2], [7, 13])
+    model = load(a_model([node], [tensor("x", F, ["a", "b"])], [tensor("y", F, [7, 13])], initializers=[shape]))
+    with pytest.raises(EngineError, match=r"Its inputs are x: tensor\(float\) \[a, b\].*Input shape:\{13,8\}"):
+        model.inputs(0, Wishes({"x": Wish(shape=(13, 8))}))
+    assert model.inputs(0, Wishes({"x": Wish(shape=(13, 7))})).shapes == "x: 13x7 float32"
+    assert model.first_run_ns is not None
+
+
+@pytest.mark.parametrize("type_", ["BFLOAT16", "FLOAT8E4M3FN", "INT4", "STRING", "BOOL", "FLOAT16"])
+def test_values_of_every_kind_are_what_the_model_sees(load, type_):
+    value = {"STRING": "word", "BOOL": True}.get(type_, 3)
+    node = helper.make_node("Cast", ["x"], ["y"], to=F) if type_ not in {"STRING", "BOOL"} else None
+    code = getattr(TensorProto, type_)
+    model = load(identity(code) if node is None else a_model([node], [tensor("x", code, [3])], [tensor("y", F, [3])]))
+    (output,) = model.run(model.inputs(0, Wishes({"x": Wish(value=value)})).feed)
+    assert set(np.asarray(output.numpy() if hasattr(output, "numpy") else output).reshape(-1).tolist()) == {value}
 
 
 def test_the_runtimes_words_are_kept_short_and_without_its_source():

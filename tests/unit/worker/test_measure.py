@@ -18,7 +18,7 @@ from daemons.worker.bench.measure import (
     measure,
     warm_page_cache,
 )
-from daemons.worker.engines.base import EngineError, Facts, Inputs, LoadOptions
+from daemons.worker.engines.base import EngineError, Facts, Inputs, LoadOptions, Wishes
 
 MS = 1_000_000
 FACTS = Facts(providers=("FakeProvider",), provider_share=1.0, threads=3)
@@ -99,6 +99,7 @@ class Model:
         return FACTS
 
     def inputs(self, seed, wishes):
+        self.world.wished = wishes
         self.world.said.append(f"inputs of seed {seed}")
         return Inputs({"x": 1}, "x: 1 float32")
 
@@ -207,6 +208,18 @@ def test_the_engine_is_told_what_was_ordered(measured, tmp_path):
     world = World()
     measured(world, options=LoadOptions(threads=3))
     assert world.loaded_with == (str(tmp_path / "model.onnx"), "CPU (ONNX)", LoadOptions(threads=3))
+
+
+def test_the_model_is_told_what_the_job_wishes(measured):
+    world, wishes = World(), Wishes(batch_size=4)
+    measured(world, wishes=wishes)
+    assert world.wished is wishes
+
+
+def test_what_could_not_be_done_is_told(measured, monkeypatch):
+    monkeypatch.setattr("daemons.worker.bench.coldfile.cool", lambda files: (f"still there: {len(list(files))}",))
+    assert measured(World(), cold_file=True).notes == ("still there: 1",)
+    assert measured(World()).notes == ()
 
 
 def test_each_phase_has_a_peak_of_its_own(measured):

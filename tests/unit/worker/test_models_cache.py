@@ -149,7 +149,7 @@ async def test_a_part_that_is_no_longer_good_is_not_gone_on_with(tmp_path, serve
         parts[0].unlink()
     else:
         parts[0].write_bytes(b"x")
-    server.behaviour.clear()
+    server.behaviour["m.onnx"] = server.breaking_off("m.onnx", len(CONTENT))
     assert (await get(cache, server.url("m.onnx"))).path.read_bytes() == CONTENT
     assert server.statuses[-1] == 200
 
