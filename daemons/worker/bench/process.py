@@ -29,9 +29,7 @@ STDERR_COLUMNS: Final = 400
 READY_TIMEOUT_S: Final = 60.0
 REAP_TIMEOUT_S: Final = 5.0
 
-KEPT_VARIABLES: Final = frozenset(
-    {"PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONPATH"}
-)
+KEPT_VARIABLES: Final = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONPATH"})
 KEPT_PREFIXES: Final = ("LC_", "CUDA_", "NVIDIA_", "ROCR_", "HIP_")
 """The rest of the environment, tokens among it, is no business of a model's."""
 
