@@ -19,7 +19,7 @@ from daemons.core.stats import median_of, std_dev_of
 
 MOST_BARS: Final = 40
 SWEEP_CAPTION: Final = "median ± standard deviation; items/s: batch size x inferences per second"
-ROUNDS_CAPTION: Final = "median ± standard deviation of the medians; rounds: {rounds}; peaks: loading / running"
+ROUNDS_CAPTION: Final = "median ± standard deviation over rounds ({rounds}); peaks: loading / running"
 _NUMBER: Final = re.compile(r"\d[\d.,]*")
 
 

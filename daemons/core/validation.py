@@ -86,9 +86,9 @@ def _walk(value: Any, wanted: Any, path: tuple[str | int, ...], mistakes: list[M
         if len(mistakes) == before:  # each key is right in itself, and the object refuses them together
             mistakes.append(Mistake(path, _refusal(value, wanted)))
     elif container is not None and _has_right_length(value, wanted, path, mistakes):
-        (item_type,) = typing.get_args(container)
-        for index, item in enumerate(value):
-            _walk(item, item_type, (*path, index), mistakes)
+        item_type = typing.get_args(container)[-1]
+        for step, item in value.items() if isinstance(value, dict) else enumerate(value):
+            _walk(item, item_type, (*path, step), mistakes)
     elif container is None:
         allowed = describe(inspect.type_info(wanted))
         mistakes.append(Mistake(path, f"must be {allowed}, and is {show(value)}"))
@@ -112,12 +112,12 @@ def _refusal(value: Any, wanted: Any) -> str:
 
 
 def _container_for(value: Any, wanted: Any) -> Any:
-    """The object or list type in `wanted` that `value` is a failed attempt at, or None if it is no such thing."""
+    """The object, mapping or list type in `wanted` that `value` is a failed attempt at, or None if there is none."""
     plain = typing.get_args(wanted)[0] if typing.get_origin(wanted) is typing.Annotated else wanted
     for option in typing.get_args(plain) if typing.get_origin(plain) in (typing.Union, types.UnionType) else (plain,):
         if isinstance(value, dict) and isinstance(option, type) and issubclass(option, msgspec.Struct):
             return option
-        if isinstance(value, list) and typing.get_origin(option) is list:
+        if isinstance(value, list | dict) and typing.get_origin(option) is type(value):
             return option
     return None
 
@@ -144,7 +144,9 @@ def _unknown_key(key: str, known: list[str]) -> str:
     return f"there is no such key; {hint}"
 
 
-def _has_right_length(value: list[Any], wanted: Any, path: tuple[str | int, ...], mistakes: list[Mistake]) -> bool:
+def _has_right_length(
+    value: list[Any] | dict[Any, Any], wanted: Any, path: tuple[str | int, ...], mistakes: list[Mistake]
+) -> bool:
     info = inspect.type_info(wanted)
     least, most = getattr(info, "min_length", None) or 0, getattr(info, "max_length", None)
     if len(value) < least:

@@ -6,6 +6,7 @@ import pytest
 from daemons.core.errors import InvalidInput
 from daemons.core.inputs import check_jobs
 from daemons.core.models import CampaignRequest, InputSpec, JobSpec
+from daemons.core.validation import convert
 
 
 def jobs(**job):
@@ -52,6 +53,25 @@ def test_what_can_not_be_meant_is_named(job, field, told):
     assert str(refusal.value).startswith(f"{field}: ")
     assert told in str(refusal.value)
     assert "model_url" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "told"),
+    [
+        ({"x": {"shape": [-1]}}, "jobs[0].inputs.x.shape: must be a list, each item a whole number from 0"),
+        ({"x": {"shap": [1]}}, "jobs[0].inputs.x.shap: there is no such key; did you mean `shape`?"),
+        ({"x": {}, "y": {"range": [1]}}, "jobs[0].inputs.y.range: "),
+        ({"x": [1]}, "jobs[0].inputs.x: must be an object"),
+        ({str(n): {} for n in range(101)}, "jobs[0].inputs: must hold at most 100, and holds 101"),
+        ([], "jobs[0].inputs: must be an object"),
+    ],
+)
+def test_what_is_of_the_wrong_kind_is_named_down_to_the_input(inputs, told):
+    with pytest.raises(InvalidInput) as refusal:
+        convert(
+            {"model_url": "http://a/m.onnx", "jobs": [{"compute_unit": "A (B)", "inputs": inputs}]}, CampaignRequest
+        )
+    assert str(refusal.value).startswith(told)
 
 
 def test_every_mistake_is_named_up_to_twenty():
