@@ -39,7 +39,6 @@ PAIRS = 12
 OVERHEAD_JOBS = 12
 SEED = 7
 
-TIME_RATIO = (0.99, 1.01)
 MEMORY_RATIO = (0.98, 1.02)
 OVERHEAD_MS = 50.0
 
@@ -137,11 +136,11 @@ async def compare(report: Report, bench: Bench, name: str, runs: int, pairs: int
             else:
                 own = await ours(bench, request)
                 found.append((own, await theirs(request, inputs)))
-    own_median, plain_median = (
-        statistics.median(side.median_ms for side in sides) for sides in zip(*found, strict=True)
-    )
-    report.line(f"{name}: time", f"{own_median:.3f} ms, plain loop {plain_median:.3f} ms")
-    _ratio(report, f"{name}: time, own processes", found, TIME_RATIO, lambda side: side.median_ms)
+    ratios = [own.median_ms / plain.median_ms for own, plain in found]
+    # For information: two processes get different heaps and cores, so their times differ by more than either loop's
+    # error. What the loops themselves differ by is judged over one session, by `same_session`.
+    spread = f"pairs {min(ratios):.3f} to {max(ratios):.3f}"
+    report.line(f"{name}: time, own processes", f"{statistics.median(ratios):.4f}  ({spread}; not judged)")
     _ratio(report, f"{name}: peak of loading", found, MEMORY_RATIO, lambda side: side.load_peak_mb)
     _ratio(report, f"{name}: peak of inference", found, MEMORY_RATIO, lambda side: side.inference_peak_mb)
 

@@ -35,6 +35,7 @@ def main(model: str, inputs: str, warmups: int, runs: int) -> None:
     Path(model).read_bytes()
     gc.collect()
     reset_peak()
+    ort.set_default_logger_severity(4)
     session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
     load_peak = peak_bytes()
     reset_peak()
