@@ -225,6 +225,8 @@ class BenchRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     model_path: str
     file_name: str
     """What the model is called in its row."""
+    model_folder: str | None = None
+    """A folder all of whose files belong to the model, such as its external data."""
     compute_unit: str
     num_inference_runs: int = 10
     num_load_runs: int = 5

@@ -132,6 +132,7 @@ class Attempts:
         shared = set(BenchRequest.__struct_fields__) & set(ClaimedJob.__struct_fields__)
         return BenchRequest(
             model_path=str(model.path),
+            model_folder=str(model.folder) if model.folder else None,
             file_name=model.file_name,
             inputs_path=None if inputs is None else str(inputs),
             timeout_s=timeout_s,

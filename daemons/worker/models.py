@@ -52,6 +52,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
     path: Path
     """The file to load; what an archive held beside it lies beside it."""
+    folder: Path | None = None
+    """The unpacked archive, all of whose files belong to the model."""
     file_name: str
     """What it is called, as the URL says: an archive's name, if it came as one."""
     sha256: str
@@ -118,6 +120,7 @@ class ModelCache:
         _check_pin(url, known.sha256, pinned_sha256)
         return Model(
             path=self._shelf.path_of(known),
+            folder=self._shelf.folder_of(known),
             file_name=file_name(url),
             sha256=known.sha256,
             size_bytes=known.size_bytes,

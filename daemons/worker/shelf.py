@@ -79,6 +79,10 @@ class Shelf:
         entry = self.folder / known.entry
         return entry if known.inside is None else entry / known.inside
 
+    def folder_of(self, known: Known) -> Path | None:
+        """The unpacked archive that the model lies in, if it came as one."""
+        return None if known.inside is None else self.folder / known.entry
+
     def touch(self, known: Known) -> None:
         """Note that this entry was used now."""
         os.utime(self.folder / known.entry)

@@ -179,6 +179,7 @@ def measured(request: dict[str, Any], engine: Engine, channel: Channel) -> dict[
         extension=Extension(**request["extend"]) if request["extend"] else None,
         wishes=wishes_of(request),
         cold_file=request["cold_file"],
+        folder=request["model_folder"],
     )
     refuse_unknown(engine, order.options)
     taken = measure(order, engine, real_instruments(own_memory(), channel.progress))

@@ -51,6 +51,8 @@ class Order(NamedTuple):
     extension: Extension | None = None
     wishes: Wishes = Wishes()
     cold_file: bool = False
+    folder: str | None = None
+    """Where other files of the model lie, if there are any."""
 
 
 class Taken(NamedTuple):
@@ -148,11 +150,11 @@ def peak_of(phase: Phase, memory: Memory) -> int | None:
 def settle_page_cache(order: Order) -> tuple[str, ...]:
     """Have the model in the page cache or, if the order says so, out of it. What could not be done, in sentences."""
     if not order.cold_file:
-        warm_page_cache(order.path)
+        warm_page_cache(order.folder or order.path)
         return ()
     from daemons.worker.bench.coldfile import cool  # noqa: PLC0415 (few orders ask for it)
 
-    return cool(_files_of(order.path))
+    return cool(_files_of(order.folder or order.path))
 
 
 def warm_page_cache(path: str) -> None:
@@ -162,11 +164,15 @@ def warm_page_cache(path: str) -> None:
     """
     try:
         for file in _files_of(path):
-            with open(file, "rb", buffering=0) as content:  # noqa: PTH123 (unbuffered, and no path is needed)
-                while content.read(READ_CHUNK):
-                    pass
+            _read(file)
     except OSError as error:
         raise EngineError(f"The model can't be read: {error.strerror} ({error.filename}).") from error
+
+
+def _read(file: str) -> None:
+    with open(file, "rb", buffering=0) as content:  # noqa: PTH123 (unbuffered, and no path is needed)
+        while content.read(READ_CHUNK):
+            pass
 
 
 def _files_of(path: str) -> Iterator[str]:

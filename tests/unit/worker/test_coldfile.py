@@ -3,12 +3,13 @@
 import mmap
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
-from daemons.worker.bench import coldfile
+from daemons.worker.bench import coldfile, measure
 from daemons.worker.bench.coldfile import cool, resident_pages
-from daemons.worker.engines.base import EngineError
+from daemons.worker.engines.base import EngineError, LoadOptions
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="posix_fadvise(2) and mincore(2)")
 
@@ -73,3 +74,29 @@ def test_a_system_that_has_no_way_is_told(model, monkeypatch):
 def test_a_file_that_is_not_there_is_a_sentence(tmp_path):
     with pytest.raises(EngineError, match="The model can't be read: No such file"):
         cool([str(tmp_path / "gone")])
+
+
+@pytest.mark.parametrize("cold_file", [True, False])
+def test_all_files_of_an_unpacked_model_are_treated_alike(tmp_path, monkeypatch, cold_file):
+    """External data is the model's greater part: its weights are warm, or cold, with it."""
+    (tmp_path / "model.onnx").write_bytes(b"graph")
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "w.bin").write_bytes(b"weights")
+    touched: list[str] = []
+    monkeypatch.setattr(coldfile, "cool", lambda files: touched.extend(files) or ())
+    monkeypatch.setattr(measure, "_read", touched.append)
+    order = measure.Order(
+        path=str(tmp_path / "model.onnx"),
+        unit="CPU (ONNX)",
+        inference_runs=1,
+        load_runs=1,
+        warmup_runs=0,
+        options=LoadOptions(),
+        seed=0,
+        cold_file=cold_file,
+        folder=str(tmp_path),
+    )
+
+    measure.settle_page_cache(order)
+
+    assert sorted(Path(file).name for file in touched) == ["model.onnx", "w.bin"]
