@@ -13,7 +13,7 @@ import daemons
 from daemons.runtime import boot
 
 COMMANDS: Final = {
-    "bench": ("daemons.cli.bench:bench", "Measure models on this machine, with no server, and compare them."),
+    "bench": ("daemons.cli.bench:bench", "Measure or compare models on this machine, with no server."),
     "check-config": ("daemons.cli.check_config:check_config", "Find every mistake in configuration files."),
     "demo": ("daemons.cli.demo:demo", "Benchmark two real networks here and now, start to end."),
     "info": ("daemons.cli.info:info", "Show this device as it would register."),
