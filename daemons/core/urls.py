@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from daemons.core.errors import InvalidInput
 
 SCHEMES: Final = ("http", "https")
+MAX_FILE_NAME: Final = 255
+DEFAULT_FILE_NAME: Final = "model"
 
 
 def check_model_url(url: str) -> str:
@@ -25,3 +28,11 @@ def check_model_url(url: str) -> str:
     if not parts.hostname or (port_is_given and parts.port == 0):
         raise InvalidInput("model_url: names no host to fetch the model from", field="model_url")
     return url
+
+
+def model_file_name(url: str) -> str:
+    """What a model is called: the last segment of its URL's path, decoded; never a path, never control characters."""
+    path = re.split(r"[?#]", re.sub(r"^[a-zA-Z]+://[^/?#]*", "", url), maxsplit=1)[0]
+    last = re.split(r"[/\\]", unquote(path).rstrip("/\\"))[-1]
+    clean = "".join(letter for letter in last if letter.isprintable()).strip()
+    return clean[:MAX_FILE_NAME] if clean.strip(".") else DEFAULT_FILE_NAME

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
 from daemons.core.lifecycle import JobStatus, ReportStatus, WorkerStatus
 from daemons.core.models import JobSpec, Row
+from daemons.core.urls import model_file_name
 
 State = Mapping[str, str]
 
@@ -35,17 +36,6 @@ def public_url(url: str) -> str:
     if "@" not in parts.netloc:
         return url
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-def model_file_name(url: str) -> str:
-    """The model's file name as its URL says it: the last part of the path, and never a path itself."""
-    try:
-        path = urlsplit(url).path
-    except ValueError:
-        path = ""
-    name = unquote(path.rstrip("/").rpartition("/")[2]).replace("\\", "/").rpartition("/")[2]
-    name = "".join(character for character in name if character.isprintable()).strip()
-    return name[:200] if name not in ("", ".", "..") else "model"
 
 
 def _number(state: State, key: str) -> int:

@@ -18,8 +18,9 @@ import structlog
 from daemons.core.lifecycle import ReportStatus
 from daemons.core.models import BenchRequest, ClaimedJob, Progress
 from daemons.core.results import Measurement, Outcome
+from daemons.core.urls import model_file_name
 from daemons.worker.calm import Calm
-from daemons.worker.download import Advance, NotFetched, file_name
+from daemons.worker.download import Advance, NotFetched
 from daemons.worker.lease import Standing
 from daemons.worker.models import Model, ModelCache
 
@@ -147,7 +148,7 @@ class Attempts:
 
 def without_figures(job: ClaimedJob, status: ReportStatus, remark: str) -> Outcome:
     """The outcome of an attempt that measured nothing."""
-    measurement = Measurement(file_name=file_name(job.model_url), compute_units=job.compute_unit, remark=remark)
+    measurement = Measurement(file_name=model_file_name(job.model_url), compute_units=job.compute_unit, remark=remark)
     return Outcome(status=status, measurement=measurement)
 
 

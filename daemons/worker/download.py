@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import http.client
 import os
-import re
-import unicodedata
 from collections.abc import Callable
 from typing import Final, Literal
-from urllib.parse import unquote
 
 import aiohttp
 import msgspec
@@ -27,8 +24,6 @@ MAX_REDIRECTS: Final = 3
 CHUNK_BYTES: Final = 2**20
 CONNECT_TIMEOUT_S: Final = 10.0
 STALL_TIMEOUT_S: Final = 30.0
-DEFAULT_FILE_NAME: Final = "model"
-MAX_FILE_NAME: Final = 255
 MAX_SHOWN: Final = 300
 
 _TEMPORARY: Final = frozenset({408, 425, 429})
@@ -88,14 +83,6 @@ def shown_url(url: str) -> str:
     except ValueError:
         return "a URL that can't be read"
     return shown if len(shown) <= MAX_SHOWN else f"{shown[:MAX_SHOWN]}…"
-
-
-def file_name(url: str) -> str:
-    """What the model is called: the last segment of the URL's path, decoded; never a path, never control characters."""
-    path = re.split(r"[?#]", re.sub(r"^[a-zA-Z]+://[^/?#]*", "", url), maxsplit=1)[0]
-    last = re.split(r"[/\\]", unquote(path).rstrip("/\\"))[-1]
-    clean = "".join(letter for letter in last if unicodedata.category(letter)[0] != "C").strip()
-    return clean[:MAX_FILE_NAME] if clean.strip(".") else DEFAULT_FILE_NAME
 
 
 async def download(

@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from daemons.core.errors import AlreadyRunning
+from daemons.core.urls import model_file_name
 from daemons.runtime.locks import FileLock
 from daemons.worker import archive, external_data
 from daemons.worker.background import Stop, in_thread
@@ -30,7 +31,6 @@ from daemons.worker.download import (
     Source,
     Unreachable,
     download,
-    file_name,
     shown_url,
 )
 from daemons.worker.partial import Partial, Validators
@@ -121,7 +121,7 @@ class ModelCache:
         return Model(
             path=self._shelf.path_of(known),
             folder=self._shelf.folder_of(known),
-            file_name=file_name(url),
+            file_name=model_file_name(url),
             sha256=known.sha256,
             size_bytes=known.size_bytes,
         )
@@ -243,7 +243,7 @@ class ModelCache:
         known = Known(sha256=fetched.sha256, size_bytes=fetched.size_bytes, validators=fetched.validators)
         if order.kind == _INPUTS:
             return self._place_inputs(path, known, order.source.url)
-        if _is_archive(path, file_name(order.source.url)):
+        if _is_archive(path, model_file_name(order.source.url)):
             return self._unpack(path, known, order.keep, stop)
         external_data.check(path, None, stop)
         self._shelf.place(path, known)
@@ -251,7 +251,7 @@ class ModelCache:
 
     def _place_inputs(self, path: Path, known: Known, url: str) -> Known:
         if not archive.is_zip(path):
-            raise NotFetched(f"{file_name(url)} is no .npz file: numpy.savez writes such files")
+            raise NotFetched(f"{model_file_name(url)} is no .npz file: numpy.savez writes such files")
         known = msgspec.structs.replace(known, suffix=".npz")
         self._shelf.place(path, known)
         return known

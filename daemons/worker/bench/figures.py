@@ -8,13 +8,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from daemons.core.stats import Summary, drift, outliers, relative_spread, summarize, thinned
+from daemons.core.verdict import STRONG_DRIFT, WIDE_SPREAD
 from daemons.worker.bench.measure import Taken
 
 MB: Final = 2**20
 NS_PER_MS: Final = 1e6
 MAX_SAMPLES: Final = 10_000
-WIDE_SPREAD: Final = 0.05
-STRONG_DRIFT: Final = 0.05
 
 
 def figures(taken: Taken) -> dict[str, Any]:

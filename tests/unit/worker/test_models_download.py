@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from daemons.core.urls import model_file_name
 from daemons.worker.credentials import Credential
 from daemons.worker.download import (
     Limits,
@@ -16,7 +17,6 @@ from daemons.worker.download import (
     Source,
     Unreachable,
     download,
-    file_name,
     shown_url,
 )
 from daemons.worker.partial import Partial, Validators, strong_validator
@@ -219,11 +219,11 @@ def test_a_shown_url_holds_no_secret_and_is_not_endless():
     ],
 )
 def test_the_file_name_is_the_urls_last_segment_and_never_a_path(url, name):
-    assert file_name(url) == name
+    assert model_file_name(url) == name
 
 
 def test_the_file_name_is_not_endless():
-    assert len(file_name("http://h/" + "a" * 5000)) == 255
+    assert len(model_file_name("http://h/" + "a" * 5000)) == 255
 
 
 # A transfer that goes on
