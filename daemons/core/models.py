@@ -50,6 +50,14 @@ class Extend(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 GraphOptimization = Literal["disabled", "basic", "extended", "all"]
 ExecutionMode = Literal["sequential", "parallel"]
+PlacementPolicy = Literal["majority", "strict", "any"]
+EngineVersion = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}==[0-9][0-9A-Za-z.!+]{0,99}(\.\*)?$",
+        extra={"allowed": "a package and its version, such as `onnxruntime==1.20.1` or `onnxruntime==1.20.*`"},
+    ),
+]
 Inputs = Annotated[dict[Annotated[str, Meta(max_length=500)], InputSpec], Meta(max_length=100)]
 CredentialName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
 
@@ -83,6 +91,15 @@ class JobSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     cold_file: bool = False
     """Load the model with its file out of the page cache, where the system allows that."""
     extend: Extend | None = None
+    placement: PlacementPolicy = "majority"
+    """How much of the graph the unit's own provider must have taken for the figures to count: at least half of the
+    nodes, every node, or any number of them."""
+    io_binding: bool = False
+    """Leave the transfer to and from the device out of the timed run: inputs and outputs lie there."""
+    check_outputs: bool = False
+    """Compare the outputs with those of the CPU reference, and report the differences."""
+    engine_version: EngineVersion | None = None
+    """Run with this version of the engine, in an environment of its own, where the worker allows that."""
 
 
 class CampaignRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -197,6 +214,10 @@ class ClaimedJob(Struct, frozen=True, kw_only=True):
     execution_mode: str | None = None
     cold_file: bool = False
     extend: Extend | None = None
+    placement: PlacementPolicy = "majority"
+    io_binding: bool = False
+    check_outputs: bool = False
+    engine_version: str | None = None
 
 
 class Registered(Struct, frozen=True, kw_only=True):
@@ -242,6 +263,11 @@ class BenchRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     execution_mode: str | None = None
     cold_file: bool = False
     extend: Extend | None = None
+    placement: PlacementPolicy = "majority"
+    io_binding: bool = False
+    check_outputs: bool = False
+    python: str | None = None
+    """The interpreter to measure with, of an environment that has another version of the engine. None: our own."""
     seed: int = 0
     """Same seed, same inputs, byte for byte."""
 

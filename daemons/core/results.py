@@ -72,6 +72,32 @@ class Measurement(Struct, frozen=True, kw_only=True, rename="pascal", omit_defau
     """The execution providers that the loaded model really uses, in their order."""
     provider_share: Annotated[float, Meta(ge=0, le=1)] | None = None
     """The share of the graph's nodes that the unit's own provider took, where the engine tells."""
+    node_placement: Text | None = None
+    """How many nodes each provider took, such as ``CUDAExecutionProvider 118, CPUExecutionProvider 4``."""
+    placement_policy: Text | None = None
+    """What the job asked of the placement, which it has met: ``majority``, ``strict`` or ``any``."""
+    transfer: Literal["included", "excluded"] | None = None
+    """Whether the timed run includes moving inputs and outputs to and from the unit; None where there is no way."""
+    compile_cache: Text | None = None
+    """Whether the engine's cache of compiled models was ``empty`` or ``filled`` before the first load."""
+    gpu_name: Text | None = None
+    gpu_driver: Text | None = None
+    gpu_memory_total: Figure = None
+    gpu_memory_after_load: Figure = None
+    """In use on the whole GPU at the end of the phase, by all programs: NVML keeps no peak."""
+    gpu_memory_after_inference: Figure = None
+    gpu_utilization: Figure = None
+    """Per cent of the GPU's last sampling period in which something ran on it, at the end of the timed runs."""
+    gpu_clock_mhz: Figure = None
+    """Of the streaming multiprocessors, at the end of the timed runs."""
+    gpu_throttle_reasons: Text | None = None
+    """Why the GPU's clock was held down at the end of the timed runs; ``none`` if it wasn't."""
+    output_max_abs_diff: Figure = None
+    output_max_rel_diff: Figure = None
+    output_psnr: Figure = None
+    """Peak signal-to-noise ratio of the outputs in dB, of the worst output; None if they are identical."""
+    output_reference: Text | None = None
+    """What the outputs were compared with."""
     input_shapes: Text | None = None
     model_hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None = None
     """SHA-256 of the model's bytes."""

@@ -20,6 +20,7 @@ from msgspec import Struct
 from daemons.runtime.tether import tethered
 from daemons.worker.bench.process import child_environ
 from daemons.worker.engines.probe_child import Fails, Loaded, Message, Trying, Works
+from daemons.worker.engines.serving import Serves
 
 PATIENCE: Final = 0.5
 """Share of the whole time limit that one step may take, so that one which hangs leaves time for the rest."""
@@ -35,8 +36,8 @@ class Probe(Struct, frozen=True, kw_only=True):
     """Engine name → version."""
     problems: dict[str, str]
     """Unit or plug-in → why it is not offered."""
-    serving: dict[str, str]
-    """Unit → the engine that serves it, ``module:class``."""
+    serving: dict[str, list[Serves]]
+    """Unit → the engines that serve it, the preferred one first."""
 
 
 class _Findings:
@@ -44,7 +45,7 @@ class _Findings:
 
     def __init__(self) -> None:
         self.loaded: dict[str, Loaded] = {}
-        self.working: dict[str, str] = {}
+        self.working: dict[str, list[str]] = {}
         self.failed: dict[str, str] = {}
         self.settled: set[tuple[str, str | None]] = set()
         self.trying: tuple[str, str | None] | None = None
@@ -57,7 +58,7 @@ class _Findings:
             case Loaded():
                 self.loaded[message.plugin] = message
             case Works(plugin, unit):
-                self.working.setdefault(unit, plugin)
+                self.working.setdefault(unit, []).append(plugin)
                 self._settle(plugin, unit)
             case Fails(plugin, unit, why):
                 self.fail(plugin, unit, why)
@@ -78,8 +79,12 @@ class _Findings:
             units=list(dict.fromkeys(order)),
             engines={one.name: one.version for one in self.loaded.values()},
             problems={name: why for name, why in self.failed.items() if name not in self.working},
-            serving={unit: self.loaded[plugin].spec for unit, plugin in self.working.items()},
+            serving={unit: [self._serves(plugin) for plugin in plugins] for unit, plugins in self.working.items()},
         )
+
+    def _serves(self, plugin: str) -> Serves:
+        one = self.loaded[plugin]
+        return Serves(one.spec, one.name, tuple(one.file_types), tuple(one.packages))
 
 
 async def probe_units(timeout_s: float = 60) -> Probe:

@@ -13,6 +13,7 @@ from daemons.core.lifecycle import ReportStatus
 from daemons.core.models import BenchRequest, InputSpec
 from daemons.core.units import CPU_ONNX
 from daemons.worker.bench.runner import Bench
+from daemons.worker.engines.serving import Serves
 from tests.support import odd_engines
 
 
@@ -29,7 +30,7 @@ def model(tmp_path):
 
 async def measured(model, engine=None, **wishes):
     """The outcome of measuring with these fields of a request."""
-    bench = Bench({} if engine is None else {CPU_ONNX: f"{odd_engines.__name__}:{engine}"})
+    bench = Bench() if engine is None else Bench({CPU_ONNX: [Serves(f"{odd_engines.__name__}:{engine}", engine)]})
     request = BenchRequest(
         model_path=str(model),
         file_name=model.name,

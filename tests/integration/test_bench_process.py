@@ -22,6 +22,7 @@ from daemons.worker.bench.child import Channel
 from daemons.worker.bench.leftover import kill_leftover, write_note
 from daemons.worker.bench.process import MODULE, STDERR_BYTES, how_ended
 from daemons.worker.bench.runner import Bench
+from daemons.worker.engines.serving import Serves
 
 ROOT = Path(__file__).parents[2]
 UNIT = "CPU (Odd)"
@@ -37,7 +38,7 @@ async def odd(monkeypatch):
     benches = []
 
     def odd(engine, record=None):
-        benches.append(Bench({UNIT: f"tests.support.odd_engines:{engine}"}, record))
+        benches.append(Bench({UNIT: [Serves(f"tests.support.odd_engines:{engine}", engine)]}, record))
         return benches[-1]
 
     yield odd

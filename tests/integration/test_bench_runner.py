@@ -22,7 +22,8 @@ from daemons.core.models import BenchRequest
 from daemons.core.units import CPU_ONNX
 from daemons.worker.bench.leftover import kill_leftover, write_note
 from daemons.worker.bench.process import child_environ
-from daemons.worker.bench.runner import Bench
+from daemons.worker.bench.runner import Bench, document
+from daemons.worker.engines.serving import ONNX_RUNTIME, Serves
 from tests.support import hostile_engines
 from tests.support.light_models import light_models
 
@@ -58,7 +59,7 @@ def hostile(tmp_path, monkeypatch):
     async def measure(engine, content=b"model", **more):
         path = tmp_path / "model.bin"
         path.write_bytes(content)
-        runners.append(Bench({FAKE: f"{hostile_engines.__name__}:{engine.__name__}"}))
+        runners.append(Bench({FAKE: [Serves(f"{hostile_engines.__name__}:{engine.__name__}", engine.name)]}))
         try:
             return await runners[-1].measure(request_for(path, FAKE, **more), ignore)
         finally:
@@ -238,8 +239,8 @@ async def test_a_model_that_asks_for_more_than_there_is_ends_in_a_sentence(bench
 )
 def test_on_a_cpu_the_machines_memory_is_the_limit_if_none_is_given(unit, given, told):
     """Of a GPU's memory the limit of the process says nothing, and its driver maps more than there is."""
-    document = Bench()._document(request_for(SQUEEZENET, unit, memory_limit_bytes=given))
-    assert document["memory_limit_bytes"] == told
+    told_child = document(request_for(SQUEEZENET, unit, memory_limit_bytes=given), ONNX_RUNTIME)
+    assert told_child["memory_limit_bytes"] == told
 
 
 async def test_what_fits_under_the_limit_is_measured(bench):
@@ -284,7 +285,7 @@ async def test_an_engine_that_fails_is_an_outcome_that_says_how(hostile, engine,
 
 
 async def test_an_engine_that_is_not_there_is_named(bench, tmp_path):
-    runner = Bench({FAKE: "no.such.module:Engine"})
+    runner = Bench({FAKE: [Serves("no.such.module:Engine", "None such")]})
     try:
         path = tmp_path / "model.bin"
         path.write_bytes(b"model")

@@ -19,7 +19,7 @@ class QuietModel(LoadedModel):
     """A model that does nothing, at once."""
 
     def facts(self) -> Facts:
-        return Facts(("FakeProvider",), None, 1)
+        return Facts(("FakeProvider",), threads=1)
 
     def inputs(self, seed: int, wishes: Wishes = NO_WISHES) -> Inputs:
         return Inputs({}, "")

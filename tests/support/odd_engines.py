@@ -61,7 +61,7 @@ class Waits(LoadedModel):
     """A run of a millisecond, without a processor."""
 
     def facts(self):
-        return Facts(("Odd",), None, 1)
+        return Facts(("Odd",), threads=1)
 
     def inputs(self, seed, wishes=None):
         return Inputs(None, f"seed: {seed}")

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from daemons.worker.bench.conditions import condition_warnings
 from daemons.worker.bench.figures import figures, sample_warnings, samples
-from daemons.worker.bench.measure import Extension, Order, measure, real_instruments
+from daemons.worker.bench.measure import NOTHING_CHECKED, Checked, Extension, Order, Taken, measure, real_instruments
 from daemons.worker.bench.memory import own_memory
 from daemons.worker.engines.base import Engine, EngineError, LoadOptions, Wish, Wishes, refuse_unknown
 
@@ -86,7 +86,7 @@ def main(arguments: list[str]) -> None:
     limit(resource.RLIMIT_FSIZE, MAX_FILE_BYTES)
     limit(resource.RLIMIT_NOFILE, MAX_OPEN_FILES)
     be_first_to_go()
-    engines = {spec: make_engine(spec)}
+    engines = prepared(spec)
     forget_imports()
     channel.send(ready=os.getpid())
     order = channel.receive()
@@ -143,6 +143,14 @@ def forget_imports() -> None:
     gc.freeze()
 
 
+def prepared(spec: str) -> dict[str, Engine]:
+    """The engine to have ready. Where it can't be made, the order will find that out again and say so."""
+    try:
+        return {spec: make_engine(spec)}
+    except Exception:  # noqa: BLE001 (somebody else's code)
+        return {}
+
+
 def make_engine(spec: str) -> Engine:
     """The engine that ``module:class`` names."""
     module, _, name = spec.partition(":")
@@ -174,22 +182,45 @@ def measured(request: dict[str, Any], engine: Engine, channel: Channel) -> dict[
         inference_runs=request["num_inference_runs"],
         load_runs=request["num_load_runs"],
         warmup_runs=request["warmup_runs"],
-        options=LoadOptions(request["threads"], request["graph_optimization"], request["execution_mode"]),
+        options=load_options(request),
         seed=request["seed"],
         extension=Extension(**request["extend"]) if request["extend"] else None,
         wishes=wishes_of(request),
         cold_file=request["cold_file"],
         folder=request["model_folder"],
+        placement=request["placement"],
+        keep_outputs=request["check_outputs"],
     )
     refuse_unknown(engine, order.options)
     taken = measure(order, engine, real_instruments(own_memory(), channel.progress))
+    checked = check(order, engine, taken, channel) if taken.outputs is not None else NOTHING_CHECKED
     columns = {
         **figures(taken),
+        **checked.columns,
         "Engine": engine.name,
         "EngineVersion": engine.version(),
-        "Warnings": [*warnings, *taken.notes, *sample_warnings(taken)],
+        "PlacementPolicy": order.placement,
+        "Warnings": [*warnings, *taken.notes, *taken.facts.notes, *sample_warnings(taken), *checked.warnings],
     }
     return {"status": "Complete", "figures": columns, "samples": samples(taken)}
+
+
+def check(order: Order, engine: Engine, taken: Taken, channel: Channel) -> Checked:
+    """The outputs against the reference's, after everything was measured: what that imports is in no figure."""
+    from daemons.worker.bench.agreement import check_outputs  # noqa: PLC0415
+
+    channel.progress("checking outputs", None, None)
+    return check_outputs(order.path, engine, taken.values, taken.outputs or {})
+
+
+def load_options(request: dict[str, Any]) -> LoadOptions:
+    """What the order says about loading."""
+    return LoadOptions(
+        threads=request["threads"],
+        graph_optimization=request["graph_optimization"],
+        execution_mode=request["execution_mode"],
+        io_binding=request["io_binding"] or None,
+    )
 
 
 def wishes_of(request: dict[str, Any]) -> Wishes:

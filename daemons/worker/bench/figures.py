@@ -10,6 +10,7 @@ from typing import Any, Final
 from daemons.core.stats import Summary, drift, outliers, relative_spread, summarize, thinned
 from daemons.core.verdict import STRONG_DRIFT, WIDE_SPREAD
 from daemons.worker.bench.measure import Taken
+from daemons.worker.bench.placement import node_placement
 
 MB: Final = 2**20
 NS_PER_MS: Final = 1e6
@@ -31,6 +32,9 @@ def figures(taken: Taken) -> dict[str, Any]:
         "Threads": taken.facts.threads,
         "ExecutionProvider": ", ".join(taken.facts.providers),
         "ProviderShare": taken.facts.provider_share,
+        "NodePlacement": node_placement(taken.facts.nodes),
+        "Transfer": taken.facts.transfer,
+        "CompileCache": taken.facts.compile_cache,
         "InputShapes": taken.shapes[:4096],
     }
     return {name: value for name, value in columns.items() if value is not None}

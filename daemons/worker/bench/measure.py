@@ -8,13 +8,14 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from daemons.core.stats import relative_spread
 from daemons.core.verdict import sample_doubts
 from daemons.worker.bench.memory import Memory
+from daemons.worker.bench.placement import require_placement
 from daemons.worker.engines.base import Engine, EngineError, Facts, LoadedModel, LoadOptions, Wishes
 
 Clock = Callable[[], int]
@@ -53,6 +54,21 @@ class Order(NamedTuple):
     cold_file: bool = False
     folder: str | None = None
     """Where other files of the model lie, if there are any."""
+    placement: str = "any"
+    """How much of the graph the unit's own provider must have taken: `daemons.worker.bench.placement`."""
+    keep_outputs: bool = False
+    """Whether the outputs of one more run are wanted, made when nothing is measured any more."""
+
+
+class Checked(NamedTuple):
+    """What checking the outputs came to."""
+
+    columns: Mapping[str, Any]
+    """By CSV column name."""
+    warnings: tuple[str, ...]
+
+
+NOTHING_CHECKED: Final = Checked({}, ())
 
 
 class Taken(NamedTuple):
@@ -73,6 +89,9 @@ class Taken(NamedTuple):
     shapes: str
     notes: tuple[str, ...] = ()
     """What could not be done as the order says."""
+    values: Mapping[str, Any] = {}
+    """What the model was fed with, by input name, where its outputs were wanted."""
+    outputs: Mapping[str, Any] | None = None
 
 
 class Instruments(NamedTuple):
@@ -98,13 +117,15 @@ def measure(order: Order, engine: Engine, tools: Instruments) -> Taken:
     model, first_load = timed_load(order, engine, tools.clock)
     load_peak = peak_of(load_phase, tools.memory)
     try:
-        feed, shapes = model.inputs(order.seed, order.wishes)
+        feed, shapes, values = model.inputs(order.seed, order.wishes)
         inference_phase = begin_phase(tools.memory)
         warmups = warm_up(model, feed, order.warmup_runs, tools)
         runs, cpu_s, wall_s = steady_runs(model, feed, order, tools)
         inference_peak = peak_of(inference_phase, tools.memory)
         first_run = model.first_run_ns or next(iter(warmups or runs), None)
         facts = model.facts()
+        require_placement(facts, order.unit, order.placement)
+        outputs = model.outputs(feed) if order.keep_outputs else None
     finally:
         model.close()
     del model, feed
@@ -123,6 +144,8 @@ def measure(order: Order, engine: Engine, tools: Instruments) -> Taken:
         facts=facts,
         shapes=shapes,
         notes=notes,
+        values=values if order.keep_outputs else {},
+        outputs=outputs,
     )
 
 

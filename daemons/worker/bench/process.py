@@ -178,14 +178,19 @@ def how_ended(returncode: int | None, *, ran_out_of_memory: bool) -> str:
     return f"was killed by {name}"
 
 
-async def start_child(engine: str, environ: Mapping[str, str] = os.environ, module: str = MODULE) -> Child:
-    """A new measuring process that will have `engine` ready. OSError if none can be started."""
+async def start_child(
+    engine: str, environ: Mapping[str, str] = os.environ, module: str = MODULE, python: str | None = None
+) -> Child:
+    """A new measuring process that will have `engine` ready. OSError if none can be started.
+
+    `python` is the interpreter of an environment that has other versions of libraries; None is our own.
+    """
     async with contextlib.AsyncExitStack() as on_failure:
         channel, theirs = await _channel(on_failure)
         stderr, words = await _stderr(on_failure)
         with theirs, words:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", module, str(theirs.fileno()), str(os.getpid()), engine),
+                *(python or sys.executable, "-P", "-m", module, str(theirs.fileno()), str(os.getpid()), engine),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=words,

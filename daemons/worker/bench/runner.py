@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import psutil
@@ -28,21 +27,30 @@ from daemons.worker.bench.judging import ProcessorWatch, judged
 from daemons.worker.bench.leftover import write_note
 from daemons.worker.bench.process import Child, ChildDied, OnProgress, start_child
 from daemons.worker.bench.readings import read_conditions
+from daemons.worker.engines.serving import ONNX_RUNTIME, ONNX_RUNTIME_ALONE, NotServed, Serving, engine_for
 
-DEFAULT_ENGINE: Final = "daemons.worker.engines.onnx:OnnxRuntimeEngine"
 MAX_REMARK: Final = 4000
+
+
+class Kind(NamedTuple):
+    """What a measuring process is started with."""
+
+    engine: str
+    python: str | None
 
 
 class Bench:
     """Measures one job at a time, each in a fresh process, the next of which is started ahead of time.
 
-    `engines` maps a compute unit to the engine that serves it, ``module:class``; `record` is a file in which the
-    process is noted, so that `daemons.worker.bench.leftover.kill_leftover` finds it after this one was killed.
+    `serving` tells which engines serve which units; `record` is a file in which the process is noted, so that
+    `daemons.worker.bench.leftover.kill_leftover` finds it after this one was killed. The process that waits is of the
+    kind that was needed last.
     """
 
-    def __init__(self, engines: Mapping[str, str] | None = None, record: Path | None = None) -> None:
-        self._engines = dict(engines or {})
+    def __init__(self, serving: Serving = ONNX_RUNTIME_ALONE, record: Path | None = None) -> None:
+        self._serving = serving
         self._record = record
+        self._kind = Kind(ONNX_RUNTIME, None)
         self._waiting: Child | None = None
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -52,7 +60,7 @@ class Bench:
         self._waiting = self._take_waiting()
         if self._waiting is None:
             with contextlib.suppress(ChildDied, OSError):
-                self._waiting = await self._started()
+                self._waiting = await self._started(self._kind)
 
     async def measure(self, request: BenchRequest, on_progress: OnProgress) -> Outcome:
         """Measure. The outcome says what became of it; OSError alone, if no process can be started, is raised.
@@ -73,30 +81,37 @@ class Bench:
             on_progress(progress)
 
         try:
+            kind = Kind(self._engine_of(request), request.python)
             async with asyncio.timeout(request.timeout_s):
-                return await self._ordered(request, advance)
-        except ChildDied as error:
+                return await self._ordered(kind, request, advance)
+        except (ChildDied, NotServed) as error:
             return failure(str(error))
         except TimeoutError:
             return failure(overrun(request.timeout_s, reached))
 
-    async def _ordered(self, request: BenchRequest, on_progress: OnProgress) -> Outcome:
-        """What the waiting process answers. If it has died before it began, a new one gets the order.
+    def _engine_of(self, request: BenchRequest) -> str:
+        """The engine for the request's unit and kind of model. NotServed says why there is none."""
+        path = Path(request.model_path)
+        name = request.file_name if request.model_folder is None else path.name
+        return engine_for(self._serving, request.compute_unit, name).spec
+
+    async def _ordered(self, kind: Kind, request: BenchRequest, on_progress: OnProgress) -> Outcome:
+        """What the waiting process answers, if it is of that kind. If it has died before it began, a new one is asked.
 
         When memory runs out the kernel takes a waiting process first.
         """
-        waiting = self._take_waiting()
+        waiting = self._take_waiting_of(kind)
         try:
             if waiting is not None:
-                return await self._answered(waiting, request, on_progress)
+                return await self._answered(waiting, kind, request, on_progress)
         except ChildDied:
             if waiting is None or waiting.has_begun:
                 raise
-        return await self._answered(await self._started(), request, on_progress)
+        return await self._answered(await self._started(kind), kind, request, on_progress)
 
-    async def _answered(self, child: Child, request: BenchRequest, on_progress: OnProgress) -> Outcome:
+    async def _answered(self, child: Child, kind: Kind, request: BenchRequest, on_progress: OnProgress) -> Outcome:
         try:
-            return as_outcome(await child.order(self._document(request), on_progress))
+            return as_outcome(await child.order(document(request, kind.engine), on_progress))
         finally:
             self._end_soon(child)
 
@@ -107,6 +122,15 @@ class Bench:
             self._end_soon(child)
         await self._reap()
 
+    def _take_waiting_of(self, kind: Kind) -> Child | None:
+        """The process that waits, if it is there and of that kind; from now on that kind is what waits."""
+        child = self._take_waiting()
+        if child is not None and kind != self._kind:
+            self._end_soon(child)
+            child = None
+        self._kind = kind
+        return child
+
     def _take_waiting(self) -> Child | None:
         """The process that waits, if it is still there."""
         child, self._waiting = self._waiting, None
@@ -115,8 +139,8 @@ class Bench:
         self._end_soon(child)
         return None
 
-    async def _started(self) -> Child:
-        child = await start_child(DEFAULT_ENGINE)
+    async def _started(self, kind: Kind) -> Child:
+        child = await start_child(kind.engine, python=kind.python)
         try:
             if self._record is not None:
                 await asyncio.to_thread(write_note, self._record, child.pid)
@@ -125,11 +149,6 @@ class Bench:
             self._end_soon(child)
             raise
         return child
-
-    def _document(self, request: BenchRequest) -> dict[str, Any]:
-        engine = self._engines.get(request.compute_unit, DEFAULT_ENGINE)
-        fields = {name: getattr(request, name) for name in request.__struct_fields__}
-        return {"engine": engine, **fields, "memory_limit_bytes": memory_limit(request)}
 
     def _end_soon(self, child: Child) -> None:
         """Kill it now, without keeping the caller waiting for its end."""
@@ -141,6 +160,12 @@ class Bench:
     async def _reap(self) -> None:
         if self._ending:
             await asyncio.wait(set(self._ending))
+
+
+def document(request: BenchRequest, engine: str) -> dict[str, Any]:
+    """The order as the measuring process reads it."""
+    fields = {name: getattr(request, name) for name in request.__struct_fields__}
+    return {"engine": engine, **fields, "memory_limit_bytes": memory_limit(request)}
 
 
 def memory_limit(request: BenchRequest) -> int | None:

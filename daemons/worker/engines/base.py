@@ -35,6 +35,8 @@ class LoadOptions(NamedTuple):
     """``disabled``, ``basic``, ``extended`` or ``all``."""
     execution_mode: str | None = None
     """``sequential`` or ``parallel``: whether independent operators may run side by side."""
+    io_binding: bool | None = None
+    """Inputs and outputs lie on the unit's own device, so that a run moves nothing."""
 
 
 class Wish(NamedTuple):
@@ -70,11 +72,28 @@ class Facts(NamedTuple):
     """What really runs, read back after loading."""
 
     providers: tuple[str, ...]
-    """Execution providers of the loaded model, in the engine's order."""
-    provider_share: float | None
-    """Share of the graph's nodes that the unit's own provider took; None where the engine doesn't tell."""
-    threads: int
+    """Where nodes of the loaded model may run, in the engine's order; the unit's own provider is the first."""
+    nodes: tuple[tuple[str, int], ...] = ()
+    """How many of the graph's nodes each provider took; empty where the engine doesn't tell."""
+    threads: int | None = None
     """Threads inside one operator."""
+    transfer: str | None = None
+    """``included`` or ``excluded``: whether a run moves inputs and outputs to and from the unit's own memory."""
+    compile_cache: str | None = None
+    """Whether the cache of compiled models was ``empty`` or ``filled`` before the load; None if there is none."""
+    notes: tuple[str, ...] = ()
+    """What stands in the way of a proof, in sentences for the row's warnings."""
+
+    @property
+    def provider_share(self) -> float | None:
+        """Share of the nodes that the unit's own provider took; None where the engine doesn't tell.
+
+        Where there is one provider only, no node can be elsewhere.
+        """
+        total = sum(count for _, count in self.nodes)
+        if total:
+            return sum(count for name, count in self.nodes if name == self.providers[0]) / total
+        return 1.0 if len(self.providers) == 1 else None
 
 
 class Inputs(NamedTuple):
@@ -84,6 +103,8 @@ class Inputs(NamedTuple):
     """In the engine's own form."""
     shapes: str
     """For people, such as ``data: 1x3x224x224 float32``; symbols are resolved."""
+    values: Mapping[str, Any] = {}
+    """The same by input name as `daemons.worker.bench.inputs.Value`, which any other engine can be fed with."""
 
 
 class LoadedModel(abc.ABC):
@@ -107,6 +128,14 @@ class LoadedModel(abc.ABC):
     def run(self, feed: Any) -> Any:
         """One inference, whole: the outputs are there when it returns. This call alone is timed."""
 
+    def feed(self, values: Mapping[str, Any]) -> Any:  # noqa: ARG002 (for those that override it)
+        """`Inputs.values` of another engine in this one's own form."""
+        raise EngineError(f"{type(self).__name__} can't be fed with another engine's inputs")
+
+    def outputs(self, feed: Any) -> dict[str, Any]:  # noqa: ARG002 (idem)
+        """What one inference gives: output name → numpy array, in the model's order."""
+        raise EngineError(f"{type(self).__name__} doesn't hand out its outputs, so they can't be checked")
+
     def close(self) -> None:  # noqa: B027 (nothing to do is a good default)
         """Give back what the model holds."""
 
@@ -120,6 +149,10 @@ class Engine(abc.ABC):
     """The compute units that it may serve, if the device has them."""
     options: frozenset[str] = frozenset({"threads"})
     """The fields of `LoadOptions` that it honours. A job that asks for another is refused before `load`."""
+    file_types: tuple[str, ...] = (".onnx",)
+    """Endings of the names of models that are its kind. A name that no engine claims goes to the unit's first."""
+    packages: tuple[str, ...] = ()
+    """Names of the distributions that it comes from: what a job's `engine_version` may name."""
 
     @abc.abstractmethod
     def version(self) -> str:
@@ -133,9 +166,12 @@ class Engine(abc.ABC):
     def probe(self, unit: str) -> None:
         """Really run something tiny on `unit`; EngineError or ProviderAbsent if this device doesn't have it."""
 
-    def takes(self, file_name: str) -> bool:  # noqa: ARG002 (an engine that looks overrides this)
-        """Whether models of this name are its kind."""
-        return True
+    def load_reference(self, path: str) -> LoadedModel | None:  # noqa: ARG002 (for those that override it)
+        """The model as it is to be understood, on the CPU, to check outputs against.
+
+        None: ONNX Runtime's CPU provider with the graph as it is written, which is right for an .onnx model.
+        """
+        return None
 
 
 def refuse_unknown(engine: Engine, options: LoadOptions) -> None:

@@ -64,15 +64,13 @@ class OnnxRuntimeEngine(Engine):
 
     name = "ONNX Runtime"
     units = tuple(PLACEMENTS)
-    options = frozenset(LoadOptions._fields)
+    options = frozenset({"threads", "graph_optimization", "execution_mode"})
+    file_types = (".onnx", ".ort")
+    packages = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-migraphx", "onnxruntime-rocm")
 
     def version(self) -> str:
         """The runtime's version."""
         return str(ort.__version__)
-
-    def takes(self, file_name: str) -> bool:
-        """Everything but Core ML's own formats: a file that was sent under any other name may well be an ONNX model."""
-        return not file_name.lower().rstrip("/").endswith((".mlmodel", ".mlpackage", ".mlmodelc"))
 
     def load(self, path: str, unit: str, options: LoadOptions) -> LoadedModel:
         """The model, with its provider read back."""
@@ -115,31 +113,31 @@ class OnnxModel(LoadedModel):
         )
 
     def facts(self) -> Facts:
-        """Providers, share and threads as they are."""
-        return Facts(tuple(self._session.get_providers()), self._share(), self._threads)
+        """Providers, their nodes and threads as they are."""
+        return Facts(tuple(self._session.get_providers()), self._nodes(), self._threads)
 
-    def _share(self) -> float | None:
-        """Share of the nodes on the unit's provider.
+    def _nodes(self) -> tuple[tuple[str, int], ...]:
+        """How many nodes each provider took.
 
         Keeping the record makes a load a few per cent slower, so where it is needed it is taken from a session of its
         own. A session with one provider has no other place for a node.
         """
         if self._session.get_providers() == [self._placement.provider]:
-            return 1.0
-        recorded = make_session(self._model, self._placement, self._options, record=True)
-        return provider_share(recorded, self._placement.provider)
+            return ()
+        return node_counts(make_session(self._model, self._placement, self._options, record=True))
 
     def inputs(self, seed: int, wishes: Wishes = NO_WISHES) -> Inputs:
         """Inputs that the model takes."""
         metadata = self._session.get_modelmeta().custom_metadata_map
         found: Fitting = fitting_inputs(self._specs, self._try, seed, metadata=metadata, wishes=wishes)
         self.first_run_ns = found.first_run_ns
-        return Inputs(self._feed(found.values), found.shapes)
+        return Inputs(self.feed(found.values), found.shapes, found.values)
 
     def _try(self, values: dict[str, Value]) -> None:
-        self.run(self._feed(values))
+        self.run(self.feed(values))
 
-    def _feed(self, values: dict[str, Value]) -> dict[str, Any]:
+    def feed(self, values: Mapping[str, Value]) -> dict[str, Any]:
+        """The values in the runtime's own form."""
         form = native_form if self._is_native else runtime_form
         return {name: form(value) for name, value in values.items()}
 
@@ -151,6 +149,12 @@ class OnnxModel(LoadedModel):
             return self._session.run_with_ort_values(None, feed)
         except Exception as error:
             raise EngineError(sentence(error, "run")) from error
+
+    def outputs(self, feed: Any) -> dict[str, Any]:
+        """What one inference gives, as numpy arrays."""
+        names = [one.name for one in self._session.get_outputs()]
+        plain = (value.numpy() if isinstance(value, ort.OrtValue) else value for value in self.run(feed))
+        return dict(zip(names, plain, strict=True))
 
     def close(self) -> None:
         """Give back the session's memory."""
@@ -210,13 +214,14 @@ def require_provider(session: Any, placement: Placement) -> None:
         )
 
 
-def provider_share(session: Any, provider: str) -> float | None:
-    """Nodes on `provider` among all, from a session that kept the record; None where the runtime keeps none."""
+def node_counts(session: Any) -> tuple[tuple[str, int], ...]:
+    """Nodes of each provider, from a session that kept the record; empty where the runtime keeps none."""
     if not hasattr(session, "get_provider_graph_assignment_info"):
-        return None
-    nodes = [(part.ep_name, len(part.get_nodes())) for part in session.get_provider_graph_assignment_info()]
-    total = sum(count for _, count in nodes)
-    return sum(count for name, count in nodes if name == provider) / total if total else None
+        return ()
+    counts: dict[str, int] = {}
+    for part in session.get_provider_graph_assignment_info():
+        counts[part.ep_name] = counts.get(part.ep_name, 0) + len(part.get_nodes())
+    return tuple(counts.items())
 
 
 def is_native(type_name: str) -> bool:

@@ -35,6 +35,8 @@ class Loaded(Struct, frozen=True, tag=True):
     name: str
     version: str
     units: list[str]
+    file_types: list[str] = []
+    packages: list[str] = []
 
 
 class Works(Struct, frozen=True, tag=True):
@@ -89,7 +91,7 @@ def try_plugin(point: metadata.EntryPoint, skip: frozenset[tuple[str, str | None
     tell(Trying(point.name))
     try:
         engine: Any = point.load()()
-        loaded = Loaded(point.name, spec_of(point), engine.name, engine.version(), list(engine.units))
+        loaded = described(point, engine)
     except Exception as error:  # noqa: BLE001 (somebody else's code: it must not take the others down)
         tell(Fails(point.name, None, f"the plug-in can't be loaded: {type(error).__name__}: {error}"))
         return
@@ -98,6 +100,19 @@ def try_plugin(point: metadata.EntryPoint, skip: frozenset[tuple[str, str | None
         if (point.name, unit) not in skip:
             tell(Trying(point.name, unit))
             tell(tried(point.name, engine, unit))
+
+
+def described(point: metadata.EntryPoint, engine: Engine) -> Loaded:
+    """The engine as it describes itself."""
+    return Loaded(
+        plugin=point.name,
+        spec=spec_of(point),
+        name=engine.name,
+        version=engine.version(),
+        units=list(engine.units),
+        file_types=[ending.lower() for ending in engine.file_types],
+        packages=list(engine.packages),
+    )
 
 
 def spec_of(point: metadata.EntryPoint) -> str:

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 from daemons.core.units import CPU_ONNX, GPU_ONNX
 from daemons.worker.engines import onnx as engine_module
 from daemons.worker.engines.base import EngineError, LoadOptions, ProviderAbsent, Wish, Wishes, refuse_unknown
-from daemons.worker.engines.onnx import OnnxRuntimeEngine, Placement, make_session, provider_share, require_provider
+from daemons.worker.engines.onnx import OnnxRuntimeEngine, Placement, make_session, node_counts, require_provider
 from daemons.worker.engines.onnx_errors import MAX_DETAIL, sentence, shortened
 from daemons.worker.engines.tiny import TINY_ONNX
 
@@ -111,8 +111,7 @@ def test_a_session_that_left_its_provider_out_is_an_error():
 
 def test_the_share_is_what_the_runtime_recorded():
     session = make_session(TINY_ONNX, engine_module.PLACEMENTS[CPU_ONNX], LoadOptions(1), record=True)
-    assert provider_share(session, "CPUExecutionProvider") == 1.0
-    assert provider_share(session, "OtherExecutionProvider") == 0.0
+    assert node_counts(session) == (("CPUExecutionProvider", 1),)
 
 
 def test_a_provider_that_takes_no_node_has_no_share(engine, tmp_path, monkeypatch):
@@ -127,18 +126,12 @@ def test_a_provider_that_takes_no_node_has_no_share(engine, tmp_path, monkeypatc
 
 
 def test_an_old_runtime_that_keeps_no_record_leaves_the_share_unknown():
-    assert provider_share(object(), "CPUExecutionProvider") is None
+    assert node_counts(object()) == ()
 
 
 def test_every_unit_of_the_engine_can_be_probed_here(engine):
     assert engine.units == (CPU_ONNX,)
     engine.probe(CPU_ONNX)
-
-
-def test_core_ml_formats_are_left_to_others(engine):
-    assert engine.takes("net.onnx")
-    assert engine.takes("download")
-    assert not engine.takes("Net.MLPackage/")
 
 
 @pytest.mark.parametrize(

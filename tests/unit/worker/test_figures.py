@@ -26,7 +26,7 @@ def taken(runs=(10,) * 10, loads=(50, 20, 22, 21, 23), **more):
         "peaks_are_per_phase": True,
         "cpu_s": 1.5,
         "wall_s": 1.0,
-        "facts": Facts(("A", "B"), 0.75, 4),
+        "facts": Facts(("A", "B"), (("A", 3), ("B", 1)), 4),
         "shapes": "x: 1x3 float32",
     }
     return Taken(**(given | more))
@@ -83,7 +83,7 @@ def test_memory_is_in_mb_of_two_to_the_twenty():
 
 
 def test_what_is_not_known_is_left_out():
-    facts = Facts(("A",), None, 1)
+    facts = Facts(("A", "B"), threads=1)
     columns = figures(taken(baseline=None, load_peak=None, inference_peak=None, first_run=None, facts=facts, wall_s=0))
     for name in ("BaselineRamUsage", "PeakLoadRamUsage", "PeakInferenceRamUsage", "InferenceMsFirst"):
         assert name not in columns

@@ -21,7 +21,7 @@ from daemons.worker.bench.measure import (
 from daemons.worker.engines.base import EngineError, Facts, Inputs, LoadOptions, Wishes
 
 MS = 1_000_000
-FACTS = Facts(providers=("FakeProvider",), provider_share=1.0, threads=3)
+FACTS = Facts(providers=("FakeProvider",), threads=3)
 
 
 class World:

@@ -48,7 +48,7 @@ def plug_in(tmp_path, monkeypatch):
 async def test_this_device_runs_onnx_models_on_its_processor():
     probe = await probe_units()
     assert CPU_ONNX in probe.units
-    assert probe.serving[CPU_ONNX] == "daemons.worker.engines.onnx:OnnxRuntimeEngine"
+    assert probe.serving[CPU_ONNX][0].spec == "daemons.worker.engines.onnx:OnnxRuntimeEngine"
     assert probe.engines["ONNX Runtime"]
     assert CPU_ONNX not in probe.problems
 
@@ -58,7 +58,7 @@ async def test_a_plug_in_adds_its_units(plug_in):
     probe = await probe_units()
     assert probe.units == [CPU_ONNX, "A (Fake)", "B (Fake)", "C (Fake)"]
     assert probe.engines["Fake"] == "1.2"
-    assert probe.serving["A (Fake)"] == "fake_engine:Fake"
+    assert [one.spec for one in probe.serving["A (Fake)"]] == ["fake_engine:Fake"]
     assert probe.problems == {}
 
 
@@ -87,7 +87,7 @@ async def test_a_unit_that_is_absent_says_why(plug_in):
 async def test_another_engine_may_serve_what_the_first_does_not(plug_in):
     plug_in('raise EngineError("not today")', "fake = fake_engine:Fake\nother = fake_engine:Second")
     probe = await probe_units()
-    assert probe.serving["B (Fake)"] == "fake_engine:Second"
+    assert [one.spec for one in probe.serving["B (Fake)"]] == ["fake_engine:Second"]
     assert set(probe.problems) == {"A (Fake)", "C (Fake)"}
 
 
