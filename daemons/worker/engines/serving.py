@@ -18,7 +18,7 @@ class Serves(Struct, frozen=True):
     spec: str
     """``module:class``."""
     name: str
-    file_types: tuple[str, ...] = ()
+    file_types: tuple[str, ...] = (".onnx",)
     """Endings of the names of the models that it takes."""
     packages: tuple[str, ...] = ()
     """The distributions that it comes from."""
