@@ -51,6 +51,7 @@ class Extend(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 GraphOptimization = Literal["disabled", "basic", "extended", "all"]
 ExecutionMode = Literal["sequential", "parallel"]
 PlacementPolicy = Literal["majority", "strict", "any"]
+Precision = Literal["full", "reduced"]
 EngineVersion = Annotated[
     str,
     Meta(
@@ -100,6 +101,9 @@ class JobSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     """Compare the outputs with those of the CPU reference, and report the differences."""
     engine_version: EngineVersion | None = None
     """Run with this version of the engine, in an environment of its own, where the worker allows that."""
+    precision: Precision | None = None
+    """full: compute in the types that the model is written in. reduced: in narrower ones, where the hardware is
+    faster in them. None: as the engine is documented to."""
 
 
 class CampaignRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -127,6 +131,8 @@ class DeviceInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     logical_cores: int | None = msgspec.field(name="LogicalCores", default=None)
     engines: dict[str, str] = msgspec.field(name="Engines", default_factory=dict)
     """Engine name → version."""
+    gpus: list[Name] = msgspec.field(name="Gpus", default_factory=list)
+    """Name and driver of each GPU that the device tells of."""
     benchfleet: Name | None = msgspec.field(name="Benchfleet", default=None)
     """The worker's own version."""
 
@@ -218,6 +224,7 @@ class ClaimedJob(Struct, frozen=True, kw_only=True):
     io_binding: bool = False
     check_outputs: bool = False
     engine_version: str | None = None
+    precision: Precision | None = None
 
 
 class Registered(Struct, frozen=True, kw_only=True):
@@ -266,6 +273,7 @@ class BenchRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     placement: PlacementPolicy = "majority"
     io_binding: bool = False
     check_outputs: bool = False
+    precision: Precision | None = None
     python: str | None = None
     """The interpreter to measure with, of an environment that has another version of the engine. None: our own."""
     seed: int = 0

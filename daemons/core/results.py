@@ -78,6 +78,8 @@ class Measurement(Struct, frozen=True, kw_only=True, rename="pascal", omit_defau
     """What the job asked of the placement, which it has met: ``majority``, ``strict`` or ``any``."""
     transfer: Literal["included", "excluded"] | None = None
     """Whether the timed run includes moving inputs and outputs to and from the unit; None where there is no way."""
+    precision: Text | None = None
+    """The narrowest floating-point type that the engine may compute in, where it tells."""
     compile_cache: Text | None = None
     """Whether the engine's cache of compiled models was ``empty`` or ``filled`` before the first load."""
     gpu_name: Text | None = None

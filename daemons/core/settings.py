@@ -176,6 +176,33 @@ class ModelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     null: there are none."""
 
 
+PackageName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?$",
+        extra={"allowed": "a package's name such as `onnxruntime`, without a version"},
+    ),
+]
+IndexUrl = Annotated[
+    str,
+    Meta(
+        pattern=r"^https?://[^\s@]+$",
+        extra={"allowed": "the address of a package index, with no password in it"},
+    ),
+]
+
+
+class EngineSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which other versions of engines jobs may ask for. Each has an environment of its own, made once with pip."""
+
+    allowed_packages: Annotated[list[PackageName], Meta(max_length=50)] = field(default_factory=list)
+    """What a job's `engine_version` may name, such as [onnxruntime, openvino]. Empty: nothing is ever installed."""
+    index_url: IndexUrl | None = None
+    """The package index to install from. null: the one that pip is configured for."""
+    keep: Annotated[int, Meta(ge=1, le=1000)] = 8
+    """Environments beyond this number are removed, the least recently used first."""
+
+
 class MeasuringSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When this device measures."""
 
@@ -193,6 +220,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     storage: WorkerStorage = WorkerStorage()
     limits: LimitSettings = LimitSettings()
     models: ModelSettings = ModelSettings()
+    engines: EngineSettings = EngineSettings()
     measuring: MeasuringSettings = MeasuringSettings()
     log: LogSettings = LogSettings()
 

@@ -220,6 +220,7 @@ def load_options(request: dict[str, Any]) -> LoadOptions:
         graph_optimization=request["graph_optimization"],
         execution_mode=request["execution_mode"],
         io_binding=request["io_binding"] or None,
+        precision=request["precision"],
     )
 
 

@@ -34,6 +34,7 @@ def figures(taken: Taken) -> dict[str, Any]:
         "ProviderShare": taken.facts.provider_share,
         "NodePlacement": node_placement(taken.facts.nodes),
         "Transfer": taken.facts.transfer,
+        "Precision": taken.facts.precision,
         "CompileCache": taken.facts.compile_cache,
         "InputShapes": taken.shapes[:4096],
     }

@@ -37,6 +37,8 @@ class LoadOptions(NamedTuple):
     """``sequential`` or ``parallel``: whether independent operators may run side by side."""
     io_binding: bool | None = None
     """Inputs and outputs lie on the unit's own device, so that a run moves nothing."""
+    precision: str | None = None
+    """``full``: compute in the types that the model is written in; ``reduced``: in narrower ones where that is faster."""
 
 
 class Wish(NamedTuple):
@@ -79,6 +81,8 @@ class Facts(NamedTuple):
     """Threads inside one operator."""
     transfer: str | None = None
     """``included`` or ``excluded``: whether a run moves inputs and outputs to and from the unit's own memory."""
+    precision: str | None = None
+    """The narrowest floating-point type that it may compute in, such as ``float32`` or ``bfloat16``; None: unknown."""
     compile_cache: str | None = None
     """Whether the cache of compiled models was ``empty`` or ``filled`` before the load; None if there is none."""
     notes: tuple[str, ...] = ()
@@ -165,6 +169,13 @@ class Engine(abc.ABC):
     @abc.abstractmethod
     def probe(self, unit: str) -> None:
         """Really run something tiny on `unit`; EngineError or ProviderAbsent if this device doesn't have it."""
+
+    def example(self, folder: str) -> str | None:  # noqa: ARG002 (for those that override it)
+        """Write a small model of this engine's own kind into `folder`, for probes and the conformance suite; its path.
+
+        None: the engine takes .onnx models, of which there are enough.
+        """
+        return None
 
     def load_reference(self, path: str) -> LoadedModel | None:  # noqa: ARG002 (for those that override it)
         """The model as it is to be understood, on the CPU, to check outputs against.
