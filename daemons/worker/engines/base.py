@@ -38,7 +38,7 @@ class LoadOptions(NamedTuple):
     io_binding: bool | None = None
     """Inputs and outputs lie on the unit's own device, so that a run moves nothing."""
     precision: str | None = None
-    """``full``: compute in the types that the model is written in; ``reduced``: in narrower ones where that is faster."""
+    """``full`` computes in the types that the model is written in, ``reduced`` may compute in narrower ones."""
 
 
 class Wish(NamedTuple):
