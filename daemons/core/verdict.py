@@ -24,6 +24,8 @@ WIDE_INTERVAL: Final = 0.05
 """Width of the median's 95 % confidence interval over the median."""
 SHORTEST_RUN_MS: Final = 0.001
 """A run of a microsecond is a few readings of the clock."""
+BUSY_GPU: Final = 10.0
+"""Per cent of the time in which something ran on the GPU before the measurement began."""
 BUSY_OTHERS: Final = 0.10
 """Share of all processor time that others used meanwhile."""
 
@@ -100,8 +102,19 @@ def condition_doubts(before: Readings, after: Readings) -> list[str]:
     others = after.get("others_cpu_share")
     if isinstance(others, float) and others > BUSY_OTHERS:
         doubts.append(f"other programs used {others:.0%} of the processor meanwhile")
+    doubts += _gpu_doubts(before, after)
     if "battery" in (before.get("power_source"), after.get("power_source")):
         doubts.append("the device ran on its battery")
+    return doubts
+
+
+def _gpu_doubts(before: Readings, after: Readings) -> list[str]:
+    doubts = []
+    if after.get("gpu_throttled") is True:
+        doubts.append(f"the GPU's clock was held down: {after.get('gpu_throttle_reasons')}")
+    busy = before.get("gpu_utilization")
+    if isinstance(busy, float) and busy > BUSY_GPU:
+        doubts.append(f"other programs kept the GPU busy for {busy:.0f} % of the time before")
     return doubts
 
 

@@ -17,6 +17,7 @@ import psutil
 
 import daemons
 from daemons.core.models import DeviceInfo
+from daemons.worker.bench.nvidia import gpus
 
 Sysctl = Callable[[str], str | None]
 """The value of one of macOS's kernel variables."""
@@ -84,6 +85,7 @@ def device_facts(udid: str | None = None) -> DeviceInfo:
         architecture=platform.machine() or None,
         physical_cores=psutil.cpu_count(logical=False),
         logical_cores=psutil.cpu_count(logical=True),
+        gpus=[] if is_mac else [*nvidia_gpus(), *amd_gpus(Path("/"))],
         benchfleet=daemons.__version__,
     )
 
@@ -164,6 +166,18 @@ def other_name(cpuinfo: str) -> str | None:
     """What POWER, RISC-V and old ARM kernels call the processor."""
     names = (fields(cpuinfo, key) for key in ("Hardware", "uarch", "cpu model", "cpu", "Processor", "model name"))
     return next((one_line(found[0]) for found in names if found), None)
+
+
+def nvidia_gpus() -> list[str]:
+    """Each NVIDIA GPU as its driver tells of it; none where there is no driver."""
+    return [text for gpu in gpus() if (text := gpu.described())]
+
+
+def amd_gpus(root: Path) -> list[str]:
+    """Each AMD GPU by the product name that its kernel driver gives it."""
+    cards = sorted((root / "sys/class/drm").glob("card[0-9]*/device/product_name"))
+    names = [one_line(text_of(path) or "") for path in cards]
+    return [f"AMD {name.removeprefix('AMD ')}"[:MAX_TEXT] for name in names if name]
 
 
 def hardware_model(root: Path) -> str | None:

@@ -78,3 +78,17 @@ class Sleeps(Odd):
 
     def load(self, path, unit, options):
         return Waits()
+
+
+class WaitsOnNvidia(Waits):
+    """Says that it ran on NVIDIA's GPU."""
+
+    def facts(self):
+        return Facts(("Odd",), threads=1, gpu="nvidia")
+
+
+class SleepsOnNvidia(Odd):
+    """Works, and says where."""
+
+    def load(self, path, unit, options):
+        return WaitsOnNvidia()

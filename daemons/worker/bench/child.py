@@ -22,7 +22,16 @@ from typing import Any, Final
 
 from daemons.worker.bench.conditions import condition_warnings
 from daemons.worker.bench.figures import figures, sample_warnings, samples
-from daemons.worker.bench.measure import NOTHING_CHECKED, Checked, Extension, Order, Taken, measure, real_instruments
+from daemons.worker.bench.measure import (
+    NOTHING_CHECKED,
+    Checked,
+    Extension,
+    Gpu,
+    Order,
+    Taken,
+    measure,
+    real_instruments,
+)
 from daemons.worker.bench.memory import own_memory
 from daemons.worker.engines.base import Engine, EngineError, LoadOptions, Wish, Wishes, refuse_unknown
 
@@ -192,7 +201,7 @@ def measured(request: dict[str, Any], engine: Engine, channel: Channel) -> dict[
         keep_outputs=request["check_outputs"],
     )
     refuse_unknown(engine, order.options)
-    taken = measure(order, engine, real_instruments(own_memory(), channel.progress))
+    taken = measure(order, engine, real_instruments(own_memory(), channel.progress, gpu_of(order.unit)))
     checked = check(order, engine, taken, channel) if taken.outputs is not None else NOTHING_CHECKED
     columns = {
         **figures(taken),
@@ -203,6 +212,15 @@ def measured(request: dict[str, Any], engine: Engine, channel: Channel) -> dict[
         "Warnings": [*warnings, *taken.notes, *taken.facts.notes, *sample_warnings(taken), *checked.warnings],
     }
     return {"status": "Complete", "figures": columns, "samples": samples(taken)}
+
+
+def gpu_of(unit: str) -> Gpu | None:
+    """The GPU whose figures may belong to the measurement. On other units nothing is imported for it."""
+    if not unit.startswith("GPU"):
+        return None
+    from daemons.worker.bench.nvidia import gpu_for  # noqa: PLC0415
+
+    return gpu_for(unit)
 
 
 def check(order: Order, engine: Engine, taken: Taken, channel: Channel) -> Checked:

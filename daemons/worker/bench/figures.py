@@ -24,6 +24,7 @@ def figures(taken: Taken) -> dict[str, Any]:
         **_load_figures(_milliseconds(taken.loads)),
         **_inference_figures(runs),
         **_memory_figures(taken),
+        **(taken.gpu if taken.facts.gpu == "nvidia" else {}),
         "InferenceMsFirst": taken.first_run / NS_PER_MS if taken.first_run else None,
         "LoadRuns": len(taken.loads),
         "WarmupRuns": len(taken.warmups),

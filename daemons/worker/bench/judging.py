@@ -10,6 +10,7 @@ from msgspec import structs
 from daemons.core.lifecycle import ReportStatus
 from daemons.core.results import Outcome
 from daemons.core.verdict import Readings, judge
+from daemons.worker.bench.nvidia import is_throttled
 
 
 class ProcessorWatch:
@@ -39,11 +40,17 @@ def _busy_s() -> float:
     )
 
 
+def _held_down(outcome: Outcome) -> Readings:
+    """What held the GPU down while the model ran: afterwards it is idle, and says nothing any more."""
+    reasons = outcome.measurement.gpu_throttle_reasons
+    return {} if reasons is None else {"gpu_throttle_reasons": reasons, "gpu_throttled": is_throttled(reasons)}
+
+
 def judged(outcome: Outcome, before: Readings, after: Readings, watch: ProcessorWatch) -> Outcome:
     """The outcome with conditions and, if something was measured, verdict and reasons."""
     own_s = outcome.conditions.get("own", {}).get("cpu_s")
     others = watch.share_of_others(own_s) if isinstance(own_s, float) else None
-    after = {**after, "others_cpu_share": others}
+    after = {**after, "others_cpu_share": others, **_held_down(outcome)}
     conditions = {"before": dict(before), "after": after}
     if outcome.status is not ReportStatus.COMPLETE:
         return structs.replace(outcome, conditions=conditions)

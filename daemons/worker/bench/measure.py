@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from daemons.core.stats import relative_spread
 from daemons.core.verdict import sample_doubts
@@ -87,11 +87,23 @@ class Taken(NamedTuple):
     wall_s: float
     facts: Facts
     shapes: str
+    gpu: Mapping[str, Any] = {}
+    """What was read of NVIDIA's GPU, by CSV column name, whether it was the one in use or not."""
     notes: tuple[str, ...] = ()
     """What could not be done as the order says."""
     values: Mapping[str, Any] = {}
     """What the model was fed with, by input name, where its outputs were wanted."""
     outputs: Mapping[str, Any] | None = None
+
+
+class Gpu(Protocol):
+    """What can be read of a GPU at the end of a phase, by CSV column name."""
+
+    def after_load(self) -> dict[str, Any]:
+        """When the model is loaded."""
+
+    def after_runs(self) -> dict[str, Any]:
+        """Right after the timed runs."""
 
 
 class Instruments(NamedTuple):
@@ -101,11 +113,12 @@ class Instruments(NamedTuple):
     cpu_clock: Callable[[], float]
     memory: Memory
     progress: Progress
+    gpu: Gpu | None = None
 
 
-def real_instruments(memory: Memory, progress: Progress) -> Instruments:
+def real_instruments(memory: Memory, progress: Progress, gpu: Gpu | None = None) -> Instruments:
     """The clocks of this machine."""
-    return Instruments(time.perf_counter_ns, time.process_time, memory, progress)
+    return Instruments(time.perf_counter_ns, time.process_time, memory, progress, gpu)
 
 
 def measure(order: Order, engine: Engine, tools: Instruments) -> Taken:
@@ -116,11 +129,13 @@ def measure(order: Order, engine: Engine, tools: Instruments) -> Taken:
     load_phase = begin_phase(tools.memory)
     model, first_load = timed_load(order, engine, tools.clock)
     load_peak = peak_of(load_phase, tools.memory)
+    gpu_loaded = tools.gpu.after_load() if tools.gpu else {}
     try:
         feed, shapes, values = model.inputs(order.seed, order.wishes)
         inference_phase = begin_phase(tools.memory)
         warmups = warm_up(model, feed, order.warmup_runs, tools)
         runs, cpu_s, wall_s = steady_runs(model, feed, order, tools)
+        gpu_ran = tools.gpu.after_runs() if tools.gpu else {}
         inference_peak = peak_of(inference_phase, tools.memory)
         first_run = model.first_run_ns or next(iter(warmups or runs), None)
         facts = model.facts()
@@ -143,6 +158,7 @@ def measure(order: Order, engine: Engine, tools: Instruments) -> Taken:
         wall_s=wall_s,
         facts=facts,
         shapes=shapes,
+        gpu={**gpu_loaded, **gpu_ran},
         notes=notes,
         values=values if order.keep_outputs else {},
         outputs=outputs,

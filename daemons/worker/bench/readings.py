@@ -13,6 +13,9 @@ memory_pressure   share of the last 10 s in which something waited for memory (L
 power_source      mains or battery
 battery_percent   charge
 ================  =====================================================================================
+
+Of NVIDIA's GPU, where the compute unit may be one: ``gpu_utilization`` (per cent), ``gpu_temperature_c``,
+``gpu_throttle_reasons``, ``gpu_memory_used_mb`` and ``gpu_programs`` (processes that compute on it).
 """
 
 from __future__ import annotations
@@ -26,16 +29,25 @@ from pathlib import Path
 from typing import Final
 
 from daemons.core.verdict import Readings
+from daemons.worker.bench.nvidia import gpu_for
 
 Command = Callable[..., str]
 
 COMMAND_TIMEOUT_S: Final = 2.0
 
 
-def read_conditions(platform: str = sys.platform, root: Path = Path("/")) -> Readings:
-    """The conditions now. Blocks for a few milliseconds, on macOS for as long as its commands take."""
+def read_conditions(unit: str = "", platform: str = sys.platform, root: Path = Path("/")) -> Readings:
+    """The conditions for a measurement on `unit` now.
+
+    Blocks for a few milliseconds, on macOS for as long as its commands take.
+    """
+    gpu = gpu_for(unit)
     common = {"load_average": os.getloadavg()[0], "cores": float(os.cpu_count() or 1)}
-    return common | dict(macos_conditions(output_of) if platform == "darwin" else linux_conditions(root))
+    return (
+        common
+        | (gpu.conditions() if gpu else {})
+        | dict(macos_conditions(output_of) if platform == "darwin" else linux_conditions(root))
+    )
 
 
 def linux_conditions(root: Path) -> Readings:

@@ -67,10 +67,11 @@ class Bench:
 
         Its time limit is from here on. Cancelling it kills the process; `prepare` and `close` wait for its end.
         """
-        before = await asyncio.to_thread(read_conditions)
+        before = await asyncio.to_thread(read_conditions, request.compute_unit)
         watch = ProcessorWatch()
         outcome = await self._measured(request, on_progress)
-        return judged(outcome, before, await asyncio.to_thread(read_conditions), watch)
+        after = await asyncio.to_thread(read_conditions, request.compute_unit)
+        return judged(outcome, before, after, watch)
 
     async def _measured(self, request: BenchRequest, on_progress: OnProgress) -> Outcome:
         reached = Progress(phase="starting")

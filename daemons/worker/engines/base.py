@@ -83,6 +83,8 @@ class Facts(NamedTuple):
     """``included`` or ``excluded``: whether a run moves inputs and outputs to and from the unit's own memory."""
     precision: str | None = None
     """The narrowest floating-point type that it may compute in, such as ``float32`` or ``bfloat16``; None: unknown."""
+    gpu: str | None = None
+    """``nvidia`` if it ran on the first of NVIDIA's GPUs that CUDA sees, whose figures then belong into the row."""
     compile_cache: str | None = None
     """Whether the cache of compiled models was ``empty`` or ``filled`` before the load; None if there is none."""
     notes: tuple[str, ...] = ()

@@ -43,6 +43,8 @@ def test_each_doubt_about_the_samples_makes_them_noisy(runs: list[float], reason
         ({}, {"thermal_state": "serious"}, "throttled"),
         ({}, {"others_cpu_share": 0.25}, "other programs used 25%"),
         ({}, {"power_source": "battery"}, "battery"),
+        ({}, {"gpu_throttled": True, "gpu_throttle_reasons": "power brake"}, "GPU's clock was held down: power brake"),
+        ({"gpu_utilization": 40.0}, {}, "GPU busy for 40 %"),
     ],
 )
 def test_each_bad_condition_makes_steady_runs_noisy(

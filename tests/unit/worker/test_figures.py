@@ -151,3 +151,21 @@ def test_outliers_are_counted_aloud():
 def test_peaks_that_are_not_the_phases_are_told():
     (sentence,) = sample_warnings(taken(peaks_are_per_phase=False))
     assert "memory peak" in sentence
+
+
+def test_the_row_proves_where_the_model_ran():
+    facts = Facts(
+        ("CUDA", "CPU"), (("CUDA", 118), ("CPU", 2)), transfer="included", precision="TF32", compile_cache="empty"
+    )
+    columns = figures(taken(facts=facts))
+    assert columns["ExecutionProvider"] == "CUDA, CPU"
+    assert columns["ProviderShare"] == pytest.approx(118 / 120)
+    assert columns["NodePlacement"] == "CUDA 118, CPU 2"
+    assert (columns["Transfer"], columns["Precision"], columns["CompileCache"]) == ("included", "TF32", "empty")
+
+
+def test_a_gpu_has_figures_only_if_the_model_ran_on_it():
+    """A machine may hold an NVIDIA GPU beside the one that was used."""
+    read = {"GpuName": "NVIDIA L4", "GpuUtilization": 90.0}
+    assert figures(taken(gpu=read, facts=Facts(("CUDA",), gpu="nvidia"))).items() >= read.items()
+    assert not figures(taken(gpu=read, facts=Facts(("MIGraphX",)))).keys() & read.keys()

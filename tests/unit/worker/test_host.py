@@ -221,3 +221,11 @@ def test_this_device_is_described():
     assert facts.logical_cores is not None
     assert facts.logical_cores >= 1
     assert facts.benchfleet
+
+
+def test_amds_gpus_have_the_names_that_their_driver_gives(tree):
+    root = tree(
+        sys__class__drm__card1__device__product_name="Radeon RX 7900 XTX\n",
+        sys__class__drm__card2__device__product_name="\n",
+    )
+    assert host.amd_gpus(root) == ["AMD Radeon RX 7900 XTX"]

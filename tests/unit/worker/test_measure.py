@@ -18,7 +18,7 @@ from daemons.worker.bench.measure import (
     measure,
     warm_page_cache,
 )
-from daemons.worker.engines.base import EngineError, Facts, Inputs, LoadOptions, Wishes
+from daemons.worker.engines.base import EngineError, Facts, Inputs, LoadOptions, ProviderAbsent, Wishes
 
 MS = 1_000_000
 FACTS = Facts(providers=("FakeProvider",), threads=3)
@@ -42,6 +42,8 @@ class World:
         self.phases_are_clean = True
         self.used = self.highest = 500
         self.needs = {"load": 900, "run": 700}
+        self.facts = FACTS
+        self.gpu = None
 
     def clock(self):
         self.said.append("clock")
@@ -96,12 +98,16 @@ class Model:
 
     def facts(self):
         self.world.said.append("facts")
-        return FACTS
+        return self.world.facts
 
     def inputs(self, seed, wishes):
         self.world.wished = wishes
         self.world.said.append(f"inputs of seed {seed}")
-        return Inputs({"x": 1}, "x: 1 float32")
+        return Inputs({"x": 1}, "x: 1 float32", {"x": "one"})
+
+    def outputs(self, feed):
+        self.world.said.append(f"outputs for {feed}")
+        return {"y": "two"}
 
     def run(self, feed):  # noqa: ARG002 (the interface of a model)
         world = self.world
@@ -130,7 +136,7 @@ def measured(tmp_path):
     def measured(world, **counts):
         given = {"inference_runs": 3, "load_runs": 2, "warmup_runs": 2, "options": LoadOptions(), "seed": 7} | counts
         order = Order(path=str(path), unit="CPU (ONNX)", **given)
-        return measure(order, world, Instruments(world.clock, world.cpu_clock, world, world.progress))
+        return measure(order, world, Instruments(world.clock, world.cpu_clock, world, world.progress, world.gpu))
 
     return measured
 
@@ -220,6 +226,51 @@ def test_what_could_not_be_done_is_told(measured, monkeypatch):
     monkeypatch.setattr("daemons.worker.bench.coldfile.cool", lambda files: (f"still there: {len(list(files))}",))
     assert measured(World(), cold_file=True).notes == ("still there: 1",)
     assert measured(World()).notes == ()
+
+
+class Gpu:
+    """Writes down when it is read."""
+
+    def __init__(self, world):
+        self.world = world
+
+    def after_load(self):
+        self.world.said.append("GPU after the load")
+        return {"GpuName": "G", "GpuMemoryAfterLoad": 1.0}
+
+    def after_runs(self):
+        self.world.said.append("GPU after the runs")
+        return {"GpuMemoryAfterInference": 2.0}
+
+
+def test_a_gpu_is_read_at_the_end_of_each_phase_and_never_in_between(measured):
+    world = World()
+    world.gpu = Gpu(world)
+    assert measured(world).gpu == {"GpuName": "G", "GpuMemoryAfterLoad": 1.0, "GpuMemoryAfterInference": 2.0}
+    said = without(world.said, "clock", "peak")
+    assert said[said.index("load") + 1] == "GPU after the load"
+    assert said[said.index("GPU after the runs") - 1] == "measuring 3/3"
+    assert said.count("GPU after the load") == said.count("GPU after the runs") == 1
+
+
+def test_what_ran_elsewhere_has_no_figures(measured):
+    """The measuring was for nothing, and the model is let go of all the same."""
+    world = World()
+    world.facts = Facts(("Wanted", "Other"), (("Wanted", 1), ("Other", 3)))
+    with pytest.raises(ProviderAbsent, match=r"Wanted took only 25\.0%.*Wanted 1, Other 3"):
+        measured(world, placement="majority")
+    assert world.said[-1] == "close"
+    assert measured(world, placement="any").facts is world.facts
+
+
+def test_outputs_are_made_when_nothing_is_measured_any_more_and_only_if_wanted(measured):
+    world = World()
+    taken = measured(world, keep_outputs=True)
+    assert (taken.values, taken.outputs) == ({"x": "one"}, {"y": "two"})
+    made = world.said.index("outputs for {'x': 1}")
+    assert made > max(place for place, word in enumerate(world.said) if word in {"run", "peak"})
+    unasked = measured(World())
+    assert (unasked.values, unasked.outputs) == ({}, None)
 
 
 def test_each_phase_has_a_peak_of_its_own(measured):
