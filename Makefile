@@ -40,11 +40,14 @@ bench-fidelity: install
 bench-store: install
 	$(BIN)/python -m tests.benchmarks.store
 
-# Needs uv (pip install uv). Writes names, versions and hashes only: what runs, and what also checks and tests it.
+# Needs uv (pip install uv). Writes names, versions and hashes only: what runs, what also checks and tests it, and what
+# deploy/install.sh --with adds.
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 lock:
 	$(UV_COMPILE) pyproject.toml --group build --output-file requirements.lock
 	$(UV_COMPILE) pyproject.toml --group dev --output-file requirements-dev.lock
+	$(UV_COMPILE) --group openvino --constraint requirements.lock --output-file requirements-openvino.lock
+	$(UV_COMPILE) --group cuda --constraint requirements.lock --output-file requirements-cuda.lock
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

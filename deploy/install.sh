@@ -5,10 +5,13 @@ set -eu
 
 usage() {
     cat <<'END'
-Usage: deploy/install.sh --orchestrator | --worker [--orchestrator] [--python PYTHON] [--dry-run]
+Usage: deploy/install.sh --orchestrator | --worker [--orchestrator] [--with ENGINE]… [--python PYTHON] [--dry-run]
 
   --orchestrator   install the orchestrator's service
   --worker         install the worker's service
+  --with ENGINE    also what the worker needs for another engine, and again at each upgrade:
+                   openvino   CPU (OpenVINO)
+                   cuda       GPU (ONNX) on NVIDIA, in the place of ONNX Runtime for CPUs; some 2 GB
   --python PYTHON  the Python (3.11 or newer) that the program runs on; default: python3
   --dry-run        print what would be done, and do nothing
 
@@ -22,11 +25,19 @@ fail() {
 }
 
 programs=''
+engines=''
 python=python3
 dry_run=no
 while [ $# -gt 0 ]; do
     case $1 in
         --orchestrator | --worker) programs="$programs ${1#--}" ;;
+        --with)
+            case ${2:-} in
+                openvino | cuda) engines="$engines $2" ;;
+                *) fail "--with takes openvino or cuda, and not '${2:-}'" 2 ;;
+            esac
+            shift
+            ;;
         --python)
             [ $# -ge 2 ] || fail '--python needs the path of a Python' 2
             python=$2
@@ -76,10 +87,18 @@ check() {
     [ -n "$root" ] || [ "$(id -u)" -eq 0 ] || fail 'only root may install services; try: sudo deploy/install.sh …'
 }
 
+install_engine() {
+    # Both ONNX Runtimes bring the same module, and one would overwrite half of the other.
+    [ "$1" != cuda ] || run "$opt/bin/python" -m pip uninstall --quiet --yes onnxruntime
+    run "$opt/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+        --requirement "$source_dir/requirements-$1.lock"
+}
+
 install_program() {
     run "$python" -m venv "$opt"
     run "$opt/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
         --requirement "$source_dir/requirements.lock"
+    for engine in $engines; do install_engine "$engine"; done
     # Built from a copy, so that nothing of root's is left in the source folder.
     copy=/tmp/benchfleet-source
     [ "$dry_run" = yes ] || copy=$(mktemp -d)

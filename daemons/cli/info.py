@@ -19,7 +19,7 @@ from daemons.worker.probe import Probe, probe_units
 
 
 @click.command(context_settings=HELP, epilog="\b\nExamples:\n  benchfleet info\n  benchfleet info --json")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document, as a worker would send it.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document: what a worker would send, and why not more.")
 def info(as_json: bool) -> int:
     """Show this device as it would register: what it is, and the compute units that really ran on it.
 
@@ -31,9 +31,14 @@ def info(as_json: bool) -> int:
 
 async def _show(*, as_json: bool) -> None:
     probe = await probe_units()
-    facts = msgspec.to_builtins(device_facts())
+    facts = msgspec.to_builtins(msgspec.structs.replace(device_facts(), engines=probe.engines))
     if as_json:
-        document = {"device_name": socket.gethostname(), "capabilities": probe.units, "device_info": facts}
+        document = {
+            "device_name": socket.gethostname(),
+            "capabilities": probe.units,
+            "device_info": facts,
+            "not_offered": probe.problems,
+        }
         click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
         return
     console = make_console()
@@ -50,6 +55,7 @@ def _facts_table(facts: dict[str, Any], probe: Probe) -> Table:
         "System": " ".join(filter(None, (facts.get("DeviceOs"), facts.get("DeviceOsVersion")))),
         "Model": facts.get("HardwareModel"),
         "Cores": f"{facts.get('PhysicalCores')} physical, {facts.get('LogicalCores')} logical",
+        "GPUs": "; ".join(facts.get("Gpus", ())),
         "Engines": ", ".join(f"{name} {version}" for name, version in probe.engines.items()),
     }
     for name, value in rows.items():

@@ -196,6 +196,8 @@ def test_info_is_a_document(command):
     document = json.loads(done.stdout)
     assert document["capabilities"] == ["CPU (ONNX)"]
     assert document["device_info"]["DeviceOs"]
+    assert document["device_info"]["Engines"]["ONNX Runtime"]
+    assert document["not_offered"]["GPU (ONNX)"]
     assert document["device_name"] == socket.gethostname()
 
 

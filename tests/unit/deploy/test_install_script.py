@@ -89,6 +89,20 @@ def test_the_program_comes_from_the_lock_file_with_its_hashes(install, tmp_path)
     assert "--no-deps --no-build-isolation" in calls
 
 
+def test_an_engine_is_added_from_a_lock_file_of_its_own(install, tmp_path):
+    done = install("--worker", "--with", "openvino", "--with", "cuda")
+    assert done.returncode == 0, done.stderr
+    calls = [line for line in (tmp_path / "calls").read_text().splitlines() if "pip" in line]
+    order = ("requirements.lock", "requirements-openvino.lock", "uninstall --quiet --yes onnxruntime", "-cuda.lock")
+    assert [mark for mark, call in zip(order, calls, strict=False) if mark not in call] == []
+    assert all("--require-hashes" in call for call in calls if ".lock" in call)
+
+
+@pytest.mark.parametrize("engine", ["openvino", "cuda"])
+def test_every_engine_that_can_be_added_has_a_lock_file(engine):
+    assert "--hash=sha256:" in (ROOT / f"requirements-{engine}.lock").read_text()
+
+
 def test_configuration_that_is_there_stays_and_units_are_renewed(install, tmp_path):
     install("--worker")
     yaml = tmp_path / "root/etc/benchfleet/worker.yaml"
@@ -134,6 +148,8 @@ def test_a_dry_run_of_the_real_thing_makes_a_user_and_tells_how_to_start(install
         ((), "say which service to install: --orchestrator, --worker, or both"),
         (("--wroker",), "there is no option '--wroker'"),
         (("--worker", "--python"), "--python needs the path of a Python"),
+        (("--worker", "--with"), "--with takes openvino or cuda, and not ''"),
+        (("--worker", "--with", "tensorflow"), "--with takes openvino or cuda, and not 'tensorflow'"),
     ],
 )
 def test_used_wrongly_it_says_how_and_exits_with_2(install, arguments, sentence):
