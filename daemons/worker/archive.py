@@ -37,7 +37,6 @@ CHUNK_BYTES: Final = 2**20
 _MAGIC: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED: Final = 0x1 | 0x40
-_CORE_ML: Final = (".mlpackage", ".mlmodelc", ".mlmodel")
 _DAMAGED: Final = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, OverflowError, NotImplementedError, RuntimeError
 )  # fmt: skip
@@ -45,7 +44,7 @@ _DAMAGED: Final = (
 
 
 class ArchiveRefused(Exception):
-    """The archive is not unpacked, or holds no model. The text says why."""
+    """The archive is not unpacked, or its files are not one model. The text says why."""
 
 
 def is_zip(path: Path) -> bool:
@@ -69,41 +68,6 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int, stop: Stop) -> list[s
     except BaseException:
         shutil.rmtree(folder)
         raise
-
-
-def find_model(names: Iterable[str]) -> str:
-    """The one .onnx among the files of an archive: that at its top, else the only one there is.
-
-    Raises ArchiveRefused for none or several, with what there is instead.
-    """
-    files = sorted(name for name in names if not _is_metadata(name))
-    models = [name for name in files if name.lower().endswith(".onnx")]
-    found = [name for name in models if "/" not in name] or models
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise ArchiveRefused(f"the archive holds {len(found)} .onnx files and must hold one: {_listed(found)}")
-    raise ArchiveRefused(_without_model(files))
-
-
-def _without_model(files: list[str]) -> str:
-    core_ml = sorted({found for name in files if (found := _core_ml(name))})
-    if core_ml:
-        return f"the archive holds a Core ML model ({_listed(core_ml)}), and only .onnx models are taken from archives"
-    return f"the archive holds no .onnx file; it holds {_listed(files) if files else 'no files at all'}"
-
-
-def _core_ml(name: str) -> str | None:
-    """The path of the Core ML model that the file `name` is or belongs to."""
-    parts = name.split("/")
-    ends = [index for index, part in enumerate(parts) if part.lower().endswith(_CORE_ML)]
-    return "/".join(parts[: ends[0] + 1]) if ends else None
-
-
-def _is_metadata(name: str) -> bool:
-    """Whether it is what a Mac's Finder adds to archives: a `._model.onnx` that holds attributes, and no model."""
-    parts = name.split("/")
-    return parts[0] == "__MACOSX" or parts[-1].startswith("._")
 
 
 def _unpack(file: _Bounded, folder: Path, meter: _Meter, stop: Stop) -> list[str]:
@@ -242,7 +206,8 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """Names for people, the first of very many."""
     more = len(names) - MAX_LISTED
     return ", ".join(map(_shown, names[:MAX_LISTED])) + (f" and {more:,} more" if more > 0 else "")
 

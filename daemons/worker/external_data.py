@@ -34,6 +34,9 @@ _KEY: Final = b"location"
 _MEMORY_TAG: Final = "_ORT_MEM_ADDR_"
 """In a location, ONNX Runtime takes it for "at this address of the process's memory"."""
 
+_XML: Final = (b"<", b"\xef\xbb\xbf<")
+"""How XML begins, without and with a byte order mark. White space is not taken: it may begin an ONNX model, too."""
+
 _Branches = dict[int, "_Branches"]
 """Field number → the branches of the message in it; empty: an entry of external data."""
 
@@ -68,6 +71,16 @@ def check(model: Path, folder: Path | None, stop: Stop) -> None:
         problem = objection(location, folder or model.parent)
         if problem:
             raise ExternalDataRefused(f"the model refers to external data at {_shown(location)}, {problem}")
+
+
+def check_is_xml(model: Path) -> None:
+    """Return if `model` begins as XML does, which no ONNX model can; otherwise ExternalDataRefused.
+
+    A runtime may go by the content, and would follow the references of an ONNX model that is called .xml.
+    """
+    with model.open("rb") as file:
+        if not file.read(len(_XML[-1])).startswith(_XML):
+            raise ExternalDataRefused(f"{_shown(model.name)} is no OpenVINO model: it doesn't begin as XML does")
 
 
 def locations(model: Path, stop: Stop) -> list[str]:

@@ -20,7 +20,7 @@ import structlog
 from daemons.core.errors import AlreadyRunning
 from daemons.core.urls import model_file_name
 from daemons.runtime.locks import FileLock
-from daemons.worker import archive, external_data
+from daemons.worker import archive, external_data, kinds
 from daemons.worker.background import Stop, in_thread
 from daemons.worker.credentials import Credential, Credentials, unknown
 from daemons.worker.download import (
@@ -44,14 +44,13 @@ FIRST_DELAY_S: Final = 0.5
 _Kind = Literal["the model", "the inputs file"]
 _MODEL: Final = "the model"
 _INPUTS: Final = "the inputs file"
-_NOT_ARCHIVES: Final = (".onnx", ".npz")
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """A whole model on this device."""
 
     path: Path
-    """The file to load; what an archive held beside it lies beside it."""
+    """The file or the package's folder to load; what an archive held beside it lies beside it."""
     folder: Path | None = None
     """The unpacked archive, all of whose files belong to the model."""
     file_name: str
@@ -243,9 +242,19 @@ class ModelCache:
         known = Known(sha256=fetched.sha256, size_bytes=fetched.size_bytes, validators=fetched.validators)
         if order.kind == _INPUTS:
             return self._place_inputs(path, known, order.source.url)
-        if _is_archive(path, model_file_name(order.source.url)):
+        name, is_zip = model_file_name(order.source.url), archive.is_zip(path)
+        problem = kinds.objection(name, is_zip=is_zip)
+        if problem:
+            raise NotFetched(problem)
+        if is_zip:
             return self._unpack(path, known, order.keep, stop)
-        external_data.check(path, None, stop)
+        return self._place_file(path, known, kinds.ending_of(name), stop)
+
+    def _place_file(self, path: Path, known: Known, ending: str, stop: Stop) -> Known:
+        if ending == kinds.CORE_ML_FILE:
+            known = msgspec.structs.replace(known, suffix=ending)
+        else:
+            external_data.check(path, None, stop)
         self._shelf.place(path, known)
         return known
 
@@ -260,9 +269,8 @@ class ModelCache:
         """Unpack into a folder that nobody looks for, and give it its name when all in it is right."""
         folder = self._shelf.temporary("unpacking-")
         try:
-            inside = archive.find_model(self._unpacked(path, folder, keep, stop))
-            model = folder / inside
-            external_data.check(model, model.parent, stop)
+            inside = kinds.find_model(self._unpacked(path, folder, keep, stop))
+            _check_inside(folder / inside, stop)
             known = msgspec.structs.replace(known, suffix=".d", inside=inside, unpacked=measure(folder))
             self._shelf.place(folder, known)
         finally:
@@ -289,14 +297,12 @@ def _key(url: str, credentials: str | None, kind: _Kind = _MODEL) -> str:
     return hashlib.sha256(url.encode() if len(parts) == 1 else msgspec.json.encode(parts)).hexdigest()
 
 
-def _is_archive(path: Path, name: str) -> bool:
-    """Whether it is to be unpacked. NotFetched if its name says something else than its first bytes."""
-    is_zip, ending = archive.is_zip(path), Path(name.lower()).suffix
-    if ending == ".zip" and not is_zip:
-        raise NotFetched(f"{name} is no zip archive, whatever its name says")
-    if is_zip and ending in _NOT_ARCHIVES:
-        raise NotFetched(f"{name} is a zip archive: if it holds a model, give it a name that ends with .zip")
-    return is_zip
+def _check_inside(model: Path, stop: Stop) -> None:
+    match kinds.ending_of(model.name):
+        case kinds.ONNX:
+            external_data.check(model, model.parent, stop)
+        case kinds.OPENVINO:
+            external_data.check_is_xml(model)
 
 
 def _unchanged(order: _Order, known: Known | None) -> Known:

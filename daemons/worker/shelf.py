@@ -1,7 +1,8 @@
 """The folder in which fetched files lie whole, and the index of which request led to which of them.
 
-``<sha256>`` is a model of one file, ``<sha256>.d`` an unpacked archive, ``<sha256>.npz`` arrays for inputs. Whatever is
-under such a name is whole and was found harmless before it got the name. Everything else that begins with
+``<sha256>`` is a model of one file, ``<sha256>.mlmodel`` one that Core ML knows by its ending alone, ``<sha256>.d`` an
+unpacked archive, ``<sha256>.npz`` arrays for inputs. Whatever is under such a name is whole and was found harmless
+before it got the name. Everything else that begins with
 `TEMPORARY` is work in progress, or what a killed process left of it. Callers hold the folder's lock; nothing here
 knows of networks.
 """
@@ -28,7 +29,7 @@ log = structlog.get_logger(__name__)
 MAX_INDEXED: Final = 1000
 TEMPORARY: Final = ("partial-", "unpacking-", "leaving-")
 
-_ENTRY: Final = re.compile(r"[0-9a-f]{64}(\.d|\.npz)?")
+_ENTRY: Final = re.compile(r"[0-9a-f]{64}(\.d|\.npz|\.mlmodel)?")
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -41,7 +42,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     suffix: str = ""
     """Of the entry's name: what kind of thing it is."""
     inside: str | None = None
-    """Where the model is in an unpacked archive."""
+    """Where the model's file or folder is in an unpacked archive."""
     unpacked: tuple[int, int] | None = None
     """How many files an archive held, and their bytes together."""
 
@@ -75,7 +76,7 @@ class Shelf:
         sync_folder(self.folder)
 
     def path_of(self, known: Known) -> Path:
-        """The file that was asked for: the entry, or the model in it."""
+        """What was asked for: the entry, or the model's file or folder in it."""
         entry = self.folder / known.entry
         return entry if known.inside is None else entry / known.inside
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from daemons.worker import archive
-from daemons.worker.archive import ArchiveRefused, find_model, is_zip, unpack
+from daemons.worker.archive import ArchiveRefused, is_zip, unpack
 from daemons.worker.background import Stop, Stopped
 
 FILES = {"m.onnx": b"model" * 100, "data/w.bin": b"weights" * 1000}
@@ -220,37 +220,3 @@ def test_a_zip_is_known_by_its_first_bytes(tmp_path):
     for content, expected in [(pack(FILES), True), (pack({}), True), (b"PK", False), (b"\x08\x07", False)]:
         (tmp_path / "f").write_bytes(content)
         assert is_zip(tmp_path / "f") is expected
-
-
-@pytest.mark.parametrize(
-    ("names", "found"),
-    [
-        (["m.onnx"], "m.onnx"),
-        (["M.ONNX", "w.bin"], "M.ONNX"),
-        (["sub/m.onnx", "sub/w.bin"], "sub/m.onnx"),
-        (["m.onnx", "parts/a.onnx", "parts/b.onnx"], "m.onnx"),
-        (["m/m.onnx", "__MACOSX/m/._m.onnx", "m/._m.onnx"], "m/m.onnx"),
-        (["m.onnx", "m.mlpackage/Manifest.json"], "m.onnx"),
-    ],
-)
-def test_the_model_is_the_one_at_the_top_or_the_only_one(names, found):
-    assert find_model(names) == found
-
-
-@pytest.mark.parametrize(
-    ("names", "words"),
-    [
-        ([], ["no files at all"]),
-        (["readme.txt", "w.bin"], ["no .onnx file", "'readme.txt'", "'w.bin'"]),
-        (["a.onnx", "b.onnx"], ["2 .onnx files", "'a.onnx'", "'b.onnx'"]),
-        (["x/a.onnx", "y/b.onnx"], ["2 .onnx files", "'x/a.onnx'", "'y/b.onnx'"]),
-        ([f"{n:02}.onnx" for n in range(15)], ["15 .onnx files", "'09.onnx'", "and 5 more"]),
-        (["x/Net.mlpackage/Manifest.json", "x/Net.mlpackage/Data/w"], ["Core ML", "'x/Net.mlpackage'"]),
-        (["Net.mlmodel"], ["Core ML", "'Net.mlmodel'"]),
-    ],
-)
-def test_none_or_several_are_refused_with_what_there_is(names, words):
-    with pytest.raises(ArchiveRefused) as caught:
-        find_model(names)
-    for word in words:
-        assert word in str(caught.value)

@@ -135,9 +135,17 @@ async def test_an_unpacked_archive_that_is_no_longer_as_it_came_is_fetched_again
 REFUSED = {
     "leads out": ("m.zip", pack({"../m.onnx": PLAIN}), "leads out"),
     "unpacks to more": ("m.zip", pack({"m.onnx": bytes(10**6 + 1)}), r"limits\.model_limit_gb"),
-    "no model": ("m.zip", pack({"readme": b"x"}), "no .onnx file"),
+    "no model": ("m.zip", pack({"readme": b"x"}), "holds no model"),
     "several models": ("m.zip", pack({"a.onnx": PLAIN, "b.onnx": PLAIN}), "'a.onnx', 'b.onnx'"),
-    "Core ML": ("m.mlpackage.zip", pack({"m.mlpackage/Manifest.json": b"{}"}), "Core ML"),
+    "two kinds": ("m.zip", pack({"m.onnx": PLAIN, "m.mlpackage/Manifest.json": b"{}"}), "holds 2 models"),
+    "a package that is none": ("m.mlpackage", PLAIN, "is a folder: send the whole folder as a zip"),
+    "half an IR": ("m.xml", b"<net/>", "comes without its weights"),
+    "half an IR, packed": ("m.zip", pack({"m.xml": b"<net/>"}), "there is no 'm.bin'"),
+    "an ONNX model that calls itself IR": (
+        "m.zip",
+        pack({"m.xml": b"\n" + external("/etc/passwd"), "m.bin": b""}),
+        "no OpenVINO model",
+    ),
     "damaged": ("m.zip", WHOLE[:-10], "damaged"),
     "no zip": ("m.zip", PLAIN, "no zip archive"),
     "a zip by another name": ("m.onnx", WHOLE, "zip archive"),
@@ -232,6 +240,52 @@ async def test_unpacked_archives_count_and_go_as_a_whole_and_never_the_one_in_us
     big = await get(cache, server.url("big.zip"))
     assert big.path.exists()
     assert [path.name for path in cache._shelf.entries()] == [f"{big.sha256}.d"]
+
+
+# Other kinds of models
+
+CORE_ML = {"Net.mlpackage/Manifest.json": b"{}", "Net.mlpackage/Data/com.apple.CoreML/model.mlmodel": b"location"}
+
+
+async def test_a_core_ml_package_is_handed_on_as_the_folder_that_it_is(cache, server):
+    server.files["n.zip"] = pack({**CORE_ML, "__MACOSX/Net.mlpackage/._Manifest.json": b"attributes"})
+    model = await get(cache, server.url("n.zip"))
+    assert model.path == model.folder / "Net.mlpackage"
+    assert tree(model.path) == {name.partition("/")[2]: content for name, content in CORE_ML.items()}
+    assert await get(cache, server.url("n.zip")) == model
+    assert server.statuses == [200, 304]
+
+
+async def test_a_core_ml_package_that_lost_a_file_is_fetched_again(cache, server):
+    server.files["n.zip"] = pack(CORE_ML)
+    (await get(cache, server.url("n.zip"))).path.joinpath("Manifest.json").unlink()
+    assert (await get(cache, server.url("n.zip"))).path.joinpath("Manifest.json").exists()
+    assert server.statuses == [200, 200]
+
+
+async def test_an_openvino_model_has_its_weights_beside_it(cache, server):
+    server.files["n.zip"] = pack({"ir/n.xml": b'<?xml version="1.0"?><net location="x"/>', "ir/n.bin": b"weights"})
+    model = await get(cache, server.url("n.zip"))
+    assert model.path == model.folder / "ir" / "n.xml"
+    assert model.path.with_suffix(".bin").read_bytes() == b"weights"
+
+
+async def test_a_core_ml_file_keeps_the_ending_that_it_is_known_by(cache, server, folder):
+    """It is no ONNX model, and what looks like a reference in it is none."""
+    server.files["Net.mlmodel"] = b"a spec with the word location"
+    model = await get(cache, server.url("Net.mlmodel"))
+    assert model.path == folder / f"{model.sha256}.mlmodel"
+    assert model.folder is None
+    assert await get(cache, server.url("Net.mlmodel")) == model
+    assert server.statuses == [200, 304]
+    assert [path.name for path in cache._shelf.entries()] == [model.path.name]
+
+
+async def test_what_came_as_core_ml_is_not_taken_for_an_onnx_model_that_was_judged(cache, server):
+    server.files |= {"m.mlmodel": external("/etc/passwd"), "m.onnx": external("/etc/passwd")}
+    await get(cache, server.url("m.mlmodel"))
+    with pytest.raises(NotFetched, match=r"send the \.onnx"):
+        await get(cache, server.url("m.onnx"))
 
 
 # Inputs
