@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from daemons.core.errors import InvalidInput
 from daemons.core.models import InputSpec, JobSpec
+from daemons.core.requirement import requirement
 from daemons.core.urls import check_model_url
 from daemons.core.validation import MAX_MISTAKES, Mistake, show, spell
 
@@ -36,6 +37,7 @@ def mistakes_in(jobs: Sequence[JobSpec]) -> Iterator[Mistake]:
             yield from _in_input(wish, ("jobs", index, "inputs", name))
         yield from _in_url(job, ("jobs", index, "inputs_url"))
         yield from _in_extension(job, ("jobs", index, "extend", "max_runs"))
+        yield from _in_engine_version(job, ("jobs", index, "engine_version"))
 
 
 def _in_input(wish: InputSpec, path: tuple[str | int, ...]) -> Iterator[Mistake]:
@@ -87,3 +89,13 @@ def _in_extension(job: JobSpec, path: tuple[str | int, ...]) -> Iterator[Mistake
             f"counts the runs in all, so it must be at least num_inference_runs ({job.num_inference_runs:,}), "
             f"and is {job.extend.max_runs:,}",
         )
+
+
+def _in_engine_version(job: JobSpec, path: tuple[str | int, ...]) -> Iterator[Mistake]:
+    """The pattern of the field lets versions through that nobody could publish."""
+    if job.engine_version is None:
+        return
+    try:
+        requirement(job.engine_version)
+    except InvalidInput as error:
+        yield Mistake(path, str(error))

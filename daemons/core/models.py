@@ -274,8 +274,8 @@ class BenchRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     io_binding: bool = False
     check_outputs: bool = False
     precision: Precision | None = None
-    python: str | None = None
-    """The interpreter to measure with, of an environment that has another version of the engine. None: our own."""
+    engine_version: str | None = None
+    """The version of the engine to measure with, in an environment of its own. None: the one that is here."""
     seed: int = 0
     """Same seed, same inputs, byte for byte."""
 

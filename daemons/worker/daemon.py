@@ -31,6 +31,7 @@ from daemons.worker.credentials import load_credentials
 from daemons.worker.deliver import Outbox
 from daemons.worker.devicelock import measuring_lock
 from daemons.worker.download import Limits
+from daemons.worker.environments import Environments
 from daemons.worker.host import device_facts
 from daemons.worker.identity import device_udid
 from daemons.worker.membership import GOODBYE_TIMEOUT_S, Membership, address_towards
@@ -71,7 +72,7 @@ async def _serve(settings: WorkerSettings, state: Path, salt: str, stop: asyncio
     await asyncio.to_thread(kill_leftover, record)
     probe = await probe_units()
     card = await asyncio.to_thread(_card, settings, state, salt, probe)
-    bench = ChildBench(probe.serving, record)
+    bench = ChildBench(probe.serving, record, await asyncio.to_thread(_environments, settings, state))
     async with _closing(bench), Client(settings.orchestrator.url, settings.orchestrator.token_file) as client:
         agent = make_agent(settings, client, card, bench, measuring_lock().held, state, notifier.status)
         log.info("worker started", url=client.url, state_dir=str(state), units=card.capabilities)
@@ -142,6 +143,15 @@ def make_agent(
         drain_timeout_s=settings.limits.drain_timeout_s,
         say=say,
     )
+
+
+def _environments(settings: WorkerSettings, state: Path) -> Environments:
+    engines = settings.engines
+    kept = Environments(
+        state / "engines", allowed=engines.allowed_packages, index_url=engines.index_url, keep=engines.keep
+    )
+    kept.clean_up()
+    return kept
 
 
 def _model_cache(settings: WorkerSettings, own_origin: str, state: Path) -> ModelCache:

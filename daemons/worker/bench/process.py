@@ -32,6 +32,8 @@ REAP_TIMEOUT_S: Final = 5.0
 KEPT_VARIABLES: Final = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONPATH"})
 KEPT_PREFIXES: Final = ("LC_", "CUDA_", "NVIDIA_", "ROCR_", "HIP_")
 """The rest of the environment, tokens among it, is no business of a model's."""
+OURS_ALONE: Final = frozenset({"PYTHONPATH", "VIRTUAL_ENV"})
+"""What would lead another interpreter to our own packages before its own."""
 
 
 class ChildDied(Exception):
@@ -195,7 +197,7 @@ async def start_child(
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=words,
                 pass_fds=(theirs.fileno(),),
-                env=child_environ(environ),
+                env=child_environ(environ, is_own=python is None),
                 start_new_session=True,
             )
         on_failure.pop_all()
@@ -225,6 +227,7 @@ async def _stderr(on_failure: contextlib.AsyncExitStack) -> tuple[tuple[asyncio.
     return (transport, words), theirs
 
 
-def child_environ(environ: Mapping[str, str]) -> dict[str, str]:
-    """What of the environment the measuring process gets."""
-    return {name: value for name, value in environ.items() if name in KEPT_VARIABLES or name.startswith(KEPT_PREFIXES)}
+def child_environ(environ: Mapping[str, str], *, is_own: bool = True) -> dict[str, str]:
+    """What of the environment the measuring process gets. `is_own`: it runs with our own interpreter."""
+    names = KEPT_VARIABLES if is_own else KEPT_VARIABLES - OURS_ALONE
+    return {name: value for name, value in environ.items() if name in names or name.startswith(KEPT_PREFIXES)}

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -28,8 +29,10 @@ from daemons.worker.bench.leftover import write_note
 from daemons.worker.bench.process import Child, ChildDied, OnProgress, start_child
 from daemons.worker.bench.readings import read_conditions
 from daemons.worker.engines.serving import ONNX_RUNTIME, ONNX_RUNTIME_ALONE, NotServed, Serving, engine_for
+from daemons.worker.environments import Environment, Environments, NotPrepared, of_version
 
 MAX_REMARK: Final = 4000
+PREPARING: Final = "preparing engine"
 
 
 class Kind(NamedTuple):
@@ -37,71 +40,122 @@ class Kind(NamedTuple):
 
     engine: str
     python: str | None
+    """The interpreter of another environment, whose place no later one is given. None: our own."""
+
+
+class Reached:
+    """Passes on how far a measurement is, and remembers it."""
+
+    def __init__(self, on_progress: OnProgress) -> None:
+        self._on_progress = on_progress
+        self.position = Progress(phase="starting")
+
+    def advance(self, position: Progress) -> None:
+        """The measurement is this far."""
+        self.position = position
+        self._on_progress(position)
 
 
 class Bench:
     """Measures one job at a time, each in a fresh process, the next of which is started ahead of time.
 
     `serving` tells which engines serve which units; `record` is a file in which the process is noted, so that
-    `daemons.worker.bench.leftover.kill_leftover` finds it after this one was killed. The process that waits is of the
-    kind that was needed last.
+    `daemons.worker.bench.leftover.kill_leftover` finds it after this one was killed; `environments` have other
+    versions of engines. The process that waits is of the kind that was needed last.
     """
 
-    def __init__(self, serving: Serving = ONNX_RUNTIME_ALONE, record: Path | None = None) -> None:
+    def __init__(
+        self,
+        serving: Serving = ONNX_RUNTIME_ALONE,
+        record: Path | None = None,
+        environments: Environments | None = None,
+    ) -> None:
         self._serving = serving
         self._record = record
+        self._environments = environments
         self._kind = Kind(ONNX_RUNTIME, None)
         self._waiting: Child | None = None
         self._ending: set[asyncio.Task[None]] = set()
 
-    async def prepare(self) -> None:
-        """Have a process waiting, its imports done. Where that fails, `measure` will say why."""
+    async def equip(self, request: BenchRequest, on_progress: OnProgress) -> None:
+        """Have the version of the engine that the request needs. NotServed or NotPrepared say why there is none."""
+        async with self._equipped(request, on_progress):
+            pass
+
+    async def prepare(self, request: BenchRequest | None = None) -> None:
+        """Have a process waiting, its imports done: for such a request, else of the kind that was needed last.
+
+        Where that fails, `measure` will say why.
+        """
         await self._reap()
-        self._waiting = self._take_waiting()
-        if self._waiting is None:
-            with contextlib.suppress(ChildDied, OSError):
-                self._waiting = await self._started(self._kind)
+        with contextlib.suppress(ChildDied, OSError, NotServed, NotPrepared):
+            if request is None:
+                await self._have_waiting(self._kind)
+            else:
+                async with self._equipped(request, lambda _: None) as (kind, _):
+                    await self._have_waiting(kind)
 
     async def measure(self, request: BenchRequest, on_progress: OnProgress) -> Outcome:
         """Measure. The outcome says what became of it; OSError alone, if no process can be started, is raised.
 
-        Its time limit is from here on. Cancelling it kills the process; `prepare` and `close` wait for its end.
+        Its time limit is from here on, and holds for making an environment as well. Cancelling it kills the process;
+        `prepare` and `close` wait for its end.
         """
+        deadline, reached = asyncio.get_running_loop().time() + request.timeout_s, Reached(on_progress)
+        try:
+            async with contextlib.AsyncExitStack() as equipment:
+                async with asyncio.timeout_at(deadline):
+                    equipped = self._equipped(request, reached.advance)
+                    kind, environment = await equipment.enter_async_context(equipped)
+                    await self._have_waiting(kind)
+                outcome = await self._watched(kind, request, reached, deadline)
+                return outcome if environment is None else of_version(outcome, environment)
+        except (ChildDied, NotServed, NotPrepared) as error:
+            return failure(str(error))
+        except TimeoutError:
+            return failure(overrun(request.timeout_s, reached.position))
+
+    @contextlib.asynccontextmanager
+    async def _equipped(
+        self, request: BenchRequest, on_progress: OnProgress
+    ) -> AsyncIterator[tuple[Kind, Environment | None]]:
+        """What to measure with, which stays as long as this lasts."""
+        engine, version = self._engine_of(request), request.engine_version
+        if version is None:
+            yield Kind(engine, None), None
+        elif self._environments is None:
+            raise NotPrepared(f"no other versions of engines are kept here, so {version} can't be used")
+        else:
+            async with self._environments.using(version, lambda: on_progress(Progress(phase=PREPARING))) as found:
+                yield Kind(engine, found.python), found
+
+    def _engine_of(self, request: BenchRequest) -> str:
+        """The engine for the request's unit, kind of model and package. NotServed says why there is none."""
+        path, version = Path(request.model_path), request.engine_version
+        name = request.file_name if request.model_folder is None else path.name
+        package = None if version is None else version.partition("==")[0]
+        return engine_for(self._serving, request.compute_unit, name, package).spec
+
+    async def _watched(self, kind: Kind, request: BenchRequest, reached: Reached, deadline: float) -> Outcome:
+        """The outcome, judged by what the device did meanwhile. The process waits already, so its start is left out."""
         before = await asyncio.to_thread(read_conditions, request.compute_unit)
         watch = ProcessorWatch()
-        outcome = await self._measured(request, on_progress)
+        try:
+            async with asyncio.timeout_at(deadline):
+                outcome = await self._ordered(kind, request, reached.advance)
+        except ChildDied as error:
+            outcome = failure(str(error))
+        except TimeoutError:
+            outcome = failure(overrun(request.timeout_s, reached.position))
         after = await asyncio.to_thread(read_conditions, request.compute_unit)
         return judged(outcome, before, after, watch)
 
-    async def _measured(self, request: BenchRequest, on_progress: OnProgress) -> Outcome:
-        reached = Progress(phase="starting")
-
-        def advance(progress: Progress) -> None:
-            nonlocal reached
-            reached = progress
-            on_progress(progress)
-
-        try:
-            kind = Kind(self._engine_of(request), request.python)
-            async with asyncio.timeout(request.timeout_s):
-                return await self._ordered(kind, request, advance)
-        except (ChildDied, NotServed) as error:
-            return failure(str(error))
-        except TimeoutError:
-            return failure(overrun(request.timeout_s, reached))
-
-    def _engine_of(self, request: BenchRequest) -> str:
-        """The engine for the request's unit and kind of model. NotServed says why there is none."""
-        path = Path(request.model_path)
-        name = request.file_name if request.model_folder is None else path.name
-        return engine_for(self._serving, request.compute_unit, name).spec
-
     async def _ordered(self, kind: Kind, request: BenchRequest, on_progress: OnProgress) -> Outcome:
-        """What the waiting process answers, if it is of that kind. If it has died before it began, a new one is asked.
+        """What the waiting process answers. If it has died before it began, a new one is asked.
 
         When memory runs out the kernel takes a waiting process first.
         """
-        waiting = self._take_waiting_of(kind)
+        waiting = self._take_waiting()
         try:
             if waiting is not None:
                 return await self._answered(waiting, kind, request, on_progress)
@@ -123,14 +177,14 @@ class Bench:
             self._end_soon(child)
         await self._reap()
 
-    def _take_waiting_of(self, kind: Kind) -> Child | None:
-        """The process that waits, if it is there and of that kind; from now on that kind is what waits."""
+    async def _have_waiting(self, kind: Kind) -> None:
+        """Have a process of that kind waiting; one of another kind is ended. From now on that kind is what waits."""
         child = self._take_waiting()
         if child is not None and kind != self._kind:
             self._end_soon(child)
             child = None
         self._kind = kind
-        return child
+        self._waiting = child or await self._started(kind)
 
     def _take_waiting(self) -> Child | None:
         """The process that waits, if it is still there."""
@@ -200,5 +254,7 @@ def failure(remark: str) -> Outcome:
 def overrun(timeout_s: float, reached: Progress) -> str:
     """The remark of a measurement that took too long."""
     limit = f"{timeout_s:.0f}" if timeout_s >= 100 else f"{timeout_s:.3g}"
+    if reached.phase == PREPARING:
+        return f"the engine was still being installed at the time limit of {limit} s"
     counted = "" if reached.done is None else f", {reached.done:,} of {reached.total or 'unknown'} done"
     return f"the measuring process was killed at its time limit of {limit} s, in the phase {reached.phase}{counted}"
