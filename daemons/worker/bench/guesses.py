@@ -41,6 +41,8 @@ class Spec(NamedTuple):
     """Whether the job says the shape, so that no dimensions mean a scalar and not "any shape"."""
     has_values: bool = False
     """Whether the job says the values."""
+    usual_range: tuple[float, float] | None = None
+    """Of its values where the job says none: those of a picture reach from 0 to 255."""
 
 
 class Guess(NamedTuple):

@@ -86,8 +86,25 @@ def source_of(specs: Sequence[Spec], wishes: Wishes, metadata: Mapping[str, str]
     check_wishes(specs, wishes, arrays)
     shapes = said_shapes(specs, wishes, arrays)
     sizes = said_sizes(specs, shapes, wishes.batch_size)
-    settled = [settled_spec(spec, shapes, wishes.given, metadata, sizes) for spec in specs]
-    return Source(settled, specs, wishes.given, arrays, sizes, seed)
+    given = with_usual_ranges(specs, wishes.given)
+    settled = [settled_spec(spec, shapes, given, metadata, sizes) for spec in specs]
+    return Source(settled, specs, given, arrays, sizes, seed)
+
+
+def with_usual_ranges(specs: Sequence[Spec], given: Mapping[str, Wish]) -> dict[str, Wish]:
+    """What the job says, and the usual range of those inputs of whose values it says nothing."""
+    wishes = {spec.name: (given.get(spec.name, Wish()), spec.usual_range) for spec in specs}
+    usual = {
+        name: wish._replace(range=ends)
+        for name, (wish, ends) in wishes.items()
+        if ends is not None and not says_values(wish)
+    }
+    return {**given, **usual}
+
+
+def says_values(wish: Wish) -> bool:
+    """Whether anything is said of an input's values."""
+    return wish.value is not None or wish.range is not None
 
 
 def settled_spec(
@@ -99,7 +116,7 @@ def settled_spec(
 ) -> Spec:
     """The input with the shape that the job, else the metadata has for it."""
     wish = given.get(spec.name, Wish())
-    has_values = wish.value is not None or wish.range is not None
+    has_values = says_values(wish)
     if spec.name in shapes:
         return spec._replace(shape=shapes[spec.name], is_settled=True, has_values=has_values)
     return with_metadata(spec, metadata, sizes)._replace(has_values=has_values)
