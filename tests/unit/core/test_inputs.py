@@ -24,6 +24,7 @@ def jobs(**job):
         {"inputs": {"x": {"value": 2**64 - 1}, "y": {"value": -(2**63)}, "z": {"value": False}, "t": {"value": ""}}},
         {"inputs_url": "https://lab/inputs.npz"},
         {"num_inference_runs": 10, "extend": {"max_runs": 10}},
+        {"engine_version": "onnxruntime==1.20.*"},
     ],
 )
 def test_what_can_be_meant_is_taken(job):
@@ -44,6 +45,8 @@ def test_what_can_be_meant_is_taken(job):
         ({"inputs": {"": {"shape": [1]}}}, "jobs[1].inputs", "without a name"),
         ({"inputs_url": "ftp://lab/x.npz"}, "jobs[1].inputs_url", "inputs_url: must begin with http"),
         ({"num_inference_runs": 10, "extend": {"max_runs": 9}}, "jobs[1].extend.max_runs", "at least num_inference"),
+        ({"engine_version": "onnxruntime==1.x"}, "jobs[1].engine_version", "such as `onnxruntime==1.20.1`"),
+        ({"engine_version": "onnxruntime==1.20.1\n"}, "jobs[1].engine_version", "such as `onnxruntime==1.20.1`"),
     ],
 )
 def test_what_can_not_be_meant_is_named(job, field, told):
