@@ -33,7 +33,7 @@ class Probe(Struct, frozen=True, kw_only=True):
     units: list[str]
     """That work, in the engines' order."""
     engines: dict[str, str]
-    """Engine name → version."""
+    """Name → version, of those that serve a unit here."""
     problems: dict[str, str]
     """Unit or plug-in → why it is not offered."""
     serving: dict[str, list[Serves]]
@@ -74,10 +74,11 @@ class _Findings:
 
     def probe(self) -> Probe:
         """All of it."""
+        in_use = {plugin for plugins in self.working.values() for plugin in plugins}
         order = [unit for one in self.loaded.values() for unit in one.units if unit in self.working]
         return Probe(
             units=list(dict.fromkeys(order)),
-            engines={one.name: one.version for one in self.loaded.values()},
+            engines={one.name: one.version for plugin, one in self.loaded.items() if plugin in in_use},
             problems={name: why for name, why in self.failed.items() if name not in self.working},
             serving={unit: [self._serves(plugin) for plugin in plugins] for unit, plugins in self.working.items()},
         )

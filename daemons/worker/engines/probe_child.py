@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from daemons.core.units import is_unit_name
 from daemons.worker.engines.base import GROUP, Engine, EngineError
+from daemons.worker.engines.serving import ONNX_RUNTIME
 
 
 class Trying(Struct, frozen=True, tag=True):
@@ -81,9 +82,17 @@ def speaker() -> Tell:
 
 
 def plugins() -> Iterator[metadata.EntryPoint]:
-    """Installed engines, our own first: where two serve a unit, it is the first that works."""
+    """Installed engines, ONNX Runtime and then our others first.
+
+    Where two serve a unit, the first that works is preferred, and gets the models whose names tell nothing.
+    """
     points = metadata.entry_points(group=GROUP)
-    return iter(sorted(points, key=lambda point: (not point.value.startswith("daemons."), point.name)))
+    return iter(sorted(points, key=lambda point: (point.value != ONNX_RUNTIME, not is_ours(point), point.name)))
+
+
+def is_ours(point: metadata.EntryPoint) -> bool:
+    """Whether benchfleet brings the engine itself."""
+    return point.value.startswith("daemons.")
 
 
 def try_plugin(point: metadata.EntryPoint, skip: frozenset[tuple[str, str | None]], tell: Tell) -> None:
