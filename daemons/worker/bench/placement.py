@@ -17,9 +17,10 @@ def require_placement(facts: Facts, unit: str, policy: str) -> None:
     if needed == 0.0 or (share is not None and share >= needed):
         return
     if share is None:
+        untold = f"the engine doesn't tell which nodes ran on {' and which on '.join(facts.providers)}"
         raise ProviderAbsent(
-            f"nothing proves that the model ran on {unit}: the engine doesn't tell which nodes ran on "
-            f"{' and which on '.join(facts.providers)}. A job with `placement: any` takes that."
+            f"nothing proves that the model ran on {unit}: {'; '.join(facts.notes) or untold}. "
+            "A job with `placement: any` takes that."
         )
     raise ProviderAbsent(
         f"{facts.providers[0]} took only {share:.1%} of the graph's nodes ({node_placement(facts.nodes)}); "

@@ -8,11 +8,11 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from daemons.core.units import CPU_ONNX, GPU_ONNX
+from daemons.core.units import CPU_ONNX, GPU_ONNX, STANDARD_UNITS
 from daemons.worker.engines import onnx as engine_module
 from daemons.worker.engines.base import EngineError, LoadOptions, ProviderAbsent, Wish, Wishes, refuse_unknown
-from daemons.worker.engines.onnx import OnnxRuntimeEngine, Placement, make_session, node_counts, require_provider
-from daemons.worker.engines.onnx_errors import MAX_DETAIL, sentence, shortened
+from daemons.worker.engines.onnx import OnnxRuntimeEngine, threads_started
+from daemons.worker.engines.onnx_units import AS_WRITTEN, CANDIDATES, Placement, Precision
 from daemons.worker.engines.tiny import TINY_ONNX
 
 F = TensorProto.FLOAT
@@ -92,10 +92,44 @@ def test_the_seed_decides_over_every_byte(load):
     assert first != other
 
 
-def test_a_provider_that_the_runtime_lacks_is_an_error(engine, monkeypatch):
-    monkeypatch.setitem(engine_module.PLACEMENTS, GPU_ONNX, Placement("CUDAExecutionProvider", {}, with_cpu=True))
-    with pytest.raises(ProviderAbsent, match=r"GPU \(ONNX\) needs CUDAExecutionProvider.*it has"):
-        engine.load("model.onnx", GPU_ONNX, LoadOptions())
+@pytest.mark.parametrize("unit", [unit for unit in STANDARD_UNITS if unit != CPU_ONNX])
+def test_a_unit_whose_provider_the_runtime_lacks_is_neither_probed_nor_loaded(engine, unit):
+    if any(one.provider in ort.get_available_providers() for one in CANDIDATES[unit]):
+        pytest.skip(f"this ONNX Runtime has a provider for {unit}")
+    for attempt in (engine.probe, lambda unit: engine.load("model.onnx", unit, LoadOptions())):
+        with pytest.raises(ProviderAbsent, match=r"needs .*ExecutionProvider.*it has .*CPUExecutionProvider"):
+            attempt(unit)
+
+
+def test_the_engine_serves_the_standard_units(engine):
+    assert set(engine.units) == set(STANDARD_UNITS)
+    assert engine.units[0] == CPU_ONNX, "what every device has is what a job without a unit gets"
+    engine.probe(CPU_ONNX)
+
+
+@pytest.fixture
+def unit_of(monkeypatch):
+    """Makes `GPU (ONNX)` stand for another provider."""
+
+    def unit_of(provider, **more):
+        placement = Placement(GPU_ONNX, provider, {None: Precision("float8")}, **more)
+        monkeypatch.setitem(CANDIDATES, GPU_ONNX, (placement,))
+        return GPU_ONNX
+
+    return unit_of
+
+
+def test_a_provider_that_takes_no_node_has_no_share(engine, tmp_path, unit_of):
+    if "AzureExecutionProvider" not in ort.get_available_providers():
+        pytest.skip("this build of ONNX Runtime has no second provider")
+    (tmp_path / "m.onnx").write_bytes(TINY_ONNX)
+    model = engine.load(str(tmp_path / "m.onnx"), unit_of("AzureExecutionProvider"), LoadOptions(threads=1))
+    facts = model.facts()
+    assert facts.provider_share == 0.0
+    assert facts.providers == ("AzureExecutionProvider", "CPUExecutionProvider")
+    assert facts.nodes == (("CPUExecutionProvider", 1),)
+    with pytest.raises(ProviderAbsent, match="doesn't take every node"):
+        engine.probe(GPU_ONNX)
 
 
 def test_a_unit_that_is_not_served_is_an_error(engine):
@@ -103,35 +137,42 @@ def test_a_unit_that_is_not_served_is_an_error(engine):
         engine.probe("NPU (X)")
 
 
-def test_a_session_that_left_its_provider_out_is_an_error():
-    session = make_session(TINY_ONNX, engine_module.PLACEMENTS[CPU_ONNX], LoadOptions(1))
-    with pytest.raises(ProviderAbsent, match="left out CUDAExecutionProvider and would run on CPUExecutionProvider"):
-        require_provider(session, Placement("CUDAExecutionProvider", {}, with_cpu=True))
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"io_binding": True}, r"io_binding: CPU \(ONNX\) runs on CPUExecutionProvider here.*leave io_binding out"),
+        ({"precision": "reduced"}, r"precision: CPU \(ONNX\) computes in the types that the model is written in"),
+    ],
+)
+def test_the_processor_refuses_what_it_can_not_do(load, options, told):
+    with pytest.raises(EngineError, match=told):
+        load(TINY_ONNX, **options)
 
 
-def test_the_share_is_what_the_runtime_recorded():
-    session = make_session(TINY_ONNX, engine_module.PLACEMENTS[CPU_ONNX], LoadOptions(1), record=True)
-    assert node_counts(session) == (("CPUExecutionProvider", 1),)
+def test_the_processor_computes_as_the_model_is_written(load):
+    for precision in (None, "full"):
+        facts = load(TINY_ONNX, precision=precision).facts()
+        assert facts.precision == AS_WRITTEN
+        assert facts.transfer is None, "nothing crosses a bus"
+        assert facts.gpu is None
 
 
-def test_a_provider_that_takes_no_node_has_no_share(engine, tmp_path, monkeypatch):
-    if "AzureExecutionProvider" not in ort.get_available_providers():
-        pytest.skip("this build of ONNX Runtime has no second provider")
-    monkeypatch.setitem(
-        engine_module.PLACEMENTS, "Cloud (ONNX)", Placement("AzureExecutionProvider", {}, with_cpu=True)
-    )
+def test_what_a_placement_says_of_itself_stands_in_the_facts(engine, tmp_path, unit_of):
     (tmp_path / "m.onnx").write_bytes(TINY_ONNX)
-    model = engine.load(str(tmp_path / "m.onnx"), "Cloud (ONNX)", LoadOptions(threads=1))
-    assert model.facts().provider_share == 0.0
+    unit = unit_of("CPUExecutionProvider", with_cpu=False, transfers=True, gpu="nvidia", memory="cpu")
+    facts = {
+        binding: engine.load(str(tmp_path / "m.onnx"), unit, LoadOptions(io_binding=binding)).facts()
+        for binding in (None, True)
+    }
+    assert {facts[None].gpu, facts[None].precision} == {"nvidia", "float8"}
+    assert (facts[None].transfer, facts[True].transfer) == ("included", "excluded")
 
 
-def test_an_old_runtime_that_keeps_no_record_leaves_the_share_unknown():
-    assert node_counts(object()) == ()
-
-
-def test_every_unit_of_the_engine_can_be_probed_here(engine):
-    assert engine.units == (CPU_ONNX,)
-    engine.probe(CPU_ONNX)
+def test_threads_of_a_driver_are_not_taken_for_those_of_an_operator():
+    gpu, cpu = CANDIDATES[GPU_ONNX][0], CANDIDATES[CPU_ONNX][0]
+    assert threads_started(11, gpu, LoadOptions()) is None
+    assert threads_started(11, cpu, LoadOptions()) == 12
+    assert threads_started(6, cpu, LoadOptions(execution_mode="parallel")) == 4
 
 
 @pytest.mark.parametrize(
@@ -342,27 +383,3 @@ def test_values_of_every_kind_are_what_the_model_sees(load, type_):
     model = load(identity(code) if node is None else a_model([node], [tensor("x", code, [3])], [tensor("y", F, [3])]))
     (output,) = model.run(model.inputs(0, Wishes({"x": Wish(value=value)})).feed)
     assert set(np.asarray(output.numpy() if hasattr(output, "numpy") else output).reshape(-1).tolist()) == {value}
-
-
-def test_the_runtimes_words_are_kept_short_and_without_its_source():
-    words = (
-        "[ONNXRuntimeError] : 1 : FAIL : Exception during initialization: /onnxruntime_src/onnxruntime/core/a.cc:235 "
-        "onnxruntime::Thing::Thing(const std::string&)::<lambda()> Failed to construct locale\n"
-    )
-    assert shortened(words) == "Exception during initialization: Failed to construct locale"
-    assert len(shortened("x" * 5000)) == MAX_DETAIL
-
-
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        ("std::bad_alloc", "ran out of memory"),
-        (
-            "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : bfc_arena Failed to allocate memory for requested buffer",
-            "memory",
-        ),
-        ("[ONNXRuntimeError] : 1 : FAIL : something else", "could not run the model"),
-    ],
-)
-def test_meanings_of_messages(words, told):
-    assert told in sentence(RuntimeError(words), "run")
