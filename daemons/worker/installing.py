@@ -95,12 +95,16 @@ async def install(folder: Path, wanted: Requirement, index_url: str | None, path
     log, python = folder / LOG, str(interpreter_of(folder))
     if await _ended([sys.executable, "-I", "-m", "venv", str(folder)], log) != 0:
         raise NotInstalled(f"no environment can be made for {wanted}: {last_words(_text_of(log))}")
-    index = () if index_url is None else (f"--index-url={index_url}",)
-    command = [python, "-I", "-m", "pip", "install", *PIP_OPTIONS, *index, str(wanted), *companions(wanted)]
-    if await _ended(command, log) != 0:
+    if await _ended(pip_command(python, wanted, index_url), log) != 0:
         raise NotInstalled(why_pip_failed(_text_of(log), wanted))
     (folder_of_packages(folder) / PATHS_FILE).write_text(pth_line(paths), "utf-8")
     return await _taken_stock(folder, wanted)
+
+
+def pip_command(python: str, wanted: Requirement, index_url: str | None) -> list[str]:
+    """What installs `wanted`, and what it needs beside it, where `python` is."""
+    index = () if index_url is None else (f"--index-url={index_url}",)
+    return [python, "-I", "-m", "pip", "install", *PIP_OPTIONS, *index, str(wanted), *companions(wanted)]
 
 
 def folder_of_packages(folder: Path) -> Path:

@@ -14,7 +14,7 @@ import pytest
 import daemons
 from daemons.core.requirement import Requirement
 from daemons.worker.engines.inventory import taken_stock
-from daemons.worker.installing import ImportPaths, companions, own_import_paths, pip_environ, pth_line
+from daemons.worker.installing import ImportPaths, companions, own_import_paths, pip_command, pip_environ, pth_line
 from tests.support.wheels import wheel
 
 
@@ -45,6 +45,14 @@ def test_pip_gets_its_settings_proxies_and_certificates_and_no_secret_of_ours():
 )
 def test_what_breaks_with_a_newer_numpy_gets_an_older_one(wanted, beside):
     assert companions(Requirement(*wanted.split())) == beside
+
+
+def test_pip_is_told_what_to_install_from_where_and_never_to_build_anything():
+    command = pip_command("/env/bin/python", Requirement("onnxruntime", "1.17.*"), "http://lab/simple")
+    assert command[:5] == ["/env/bin/python", "-I", "-m", "pip", "install"]
+    assert command[-3:] == ["--index-url=http://lab/simple", "onnxruntime==1.17.*", "numpy<2"]
+    assert {"--only-binary=:all:", "--no-input"} < set(command)
+    assert not any("index" in word for word in pip_command("python", Requirement("openvino", "2025.1.0"), None))
 
 
 def test_a_processs_own_import_paths_lead_to_benchfleet_and_to_what_is_installed():
