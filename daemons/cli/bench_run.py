@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from rich.progress import Progress, TaskID
 
+from daemons.cli.bench_files import ModelOnDisk
 from daemons.cli.bench_plan import Case, Plan
 from daemons.cli.tables import make_console, make_progress, shown
 from daemons.core.errors import BenchfleetError
@@ -24,7 +22,6 @@ from daemons.worker.devicelock import measuring_lock
 from daemons.worker.host import device_facts
 
 LONGEST_LABEL: Final = 24
-READ_CHUNK: Final = 2**23
 
 
 class Result(NamedTuple):
@@ -62,7 +59,7 @@ async def measure_all(plan: Plan, keep: Keep) -> None:
 
 
 async def _measure_each(plan: Plan, runner: Bench, watch: _Watch, keep: Keep) -> None:
-    files, device = [await _File(path).read() for path in plan.models], _device()
+    files, device = [await ModelOnDisk(path).read() for path in plan.models], _device()
     failed: set[tuple[int, int | None]] = set()
     for case in plan.cases():
         if (case.model, case.batch) in failed:
@@ -97,40 +94,6 @@ def _evidence(outcome: Outcome) -> dict[str, Any]:
     if outcome.conditions:
         found["Conditions"] = outcome.conditions
     return found
-
-
-class _File:
-    """A model's file as it was before the first measurement."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._state = path, _state(path)
-        self.facts: dict[str, Any] = {"FileSize": self._state[0]}
-
-    async def read(self) -> _File:
-        """Learn its hash. Cancelling ends it soon, however large the file is."""
-        digest = hashlib.sha256()
-        try:
-            with self._path.open("rb") as file:
-                while chunk := file.read(READ_CHUNK):
-                    digest.update(chunk)
-                    await asyncio.sleep(0)
-        except OSError as error:
-            raise BenchfleetError(f"{self._path} can't be read: {error.strerror}") from error
-        self.facts["ModelHash"] = digest.hexdigest()
-        return self
-
-    def require_same(self) -> None:
-        """BenchfleetError if the file has changed: what was measured would be filed under another one's hash."""
-        if _state(self._path) != self._state:
-            raise BenchfleetError(f"{self._path} was changed while it was measured; measure again when it is finished")
-
-
-def _state(path: Path) -> tuple[int, int, int]:
-    try:
-        found = path.stat()
-    except OSError as error:
-        raise BenchfleetError(f"{path} can't be read any more: {error.strerror}") from error
-    return found.st_size, found.st_mtime_ns, found.st_ino
 
 
 def _device() -> dict[str, Any]:

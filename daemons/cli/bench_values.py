@@ -14,6 +14,7 @@ import click
 
 from daemons.cli.bench_plan import BATCH, ShapeText
 from daemons.core.units import CPU_ONNX, is_unit_name
+from daemons.worker.kinds import CORE_ML_FOLDERS, ending_of
 
 MAX_SIZE: Final = 2**31
 MAX_DIMENSIONS: Final = 32
@@ -25,13 +26,15 @@ STDOUT: Final = "-"
 
 
 class ModelFile(click.ParamType[Path]):
-    """A file to measure; says why anything else is none."""
+    """A file to measure, or the folder that a Core ML model is; says why anything else is none."""
 
     name = "model"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The path, of a file that can be read."""
+        """The path, of what can be read."""
         path = Path(value)
+        if path.is_dir() and ending_of(path.name) in CORE_ML_FOLDERS:
+            return self._readable(path, param, ctx)
         if path.is_dir():
             self.fail(f"{value} is a folder: name the file in it", param, ctx)
         if not path.is_file() and re.match(r"[a-z][a-z0-9+.-]*://", str(value), re.IGNORECASE):

@@ -114,6 +114,13 @@ def test_rounds_are_four_for_several_models_and_one_for_one(planned):
     assert planned("m.onnx", "m.onnx", "--rounds", "7").rounds == 7
 
 
+@pytest.mark.parametrize("name", ["Net.mlpackage", "Net.MLMODELC"])
+def test_a_core_ml_model_is_a_folder(planned, folder, name):
+    (folder / name).mkdir()
+    made = request(planned(name))
+    assert (made.model_path, made.file_name) == (str(folder / name), name)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
