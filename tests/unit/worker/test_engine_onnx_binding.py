@@ -1,5 +1,7 @@
 """Inputs and outputs in a provider's memory: the real thing, the processor's own memory being the provider's."""
 
+import types
+
 import numpy as np
 import onnxruntime as ort
 import pytest
@@ -8,7 +10,7 @@ from onnx import TensorProto, helper
 from daemons.core.units import CPU_ONNX
 from daemons.worker.engines.base import EngineError, LoadOptions
 from daemons.worker.engines.onnx import OnnxModel
-from daemons.worker.engines.onnx_binding import is_bindable
+from daemons.worker.engines.onnx_binding import Bound, is_bindable
 from daemons.worker.engines.onnx_units import CANDIDATES
 
 HERE = CANDIDATES[CPU_ONNX][0]._replace(memory="cpu", transfers=True)
@@ -73,10 +75,28 @@ def test_a_run_moves_nothing_and_is_whole_when_it_returns(monkeypatch):
     model = bound(identity())
     monkeypatch.setattr(model._session, "io_binding", lambda: Watched(model._session))
     feed = model.inputs(seed=0).feed
-    assert calls[-1] == "synchronize_inputs"
+    assert calls == ["bind_ortvalue_input", "bind_output", "synchronize_inputs"]
     calls.clear()
     assert model.run(feed) is None
     assert calls == ["synchronize_outputs"]
+
+
+def test_inputs_and_outputs_lie_in_the_memory_that_is_named():
+    asked = []
+
+    class Binding:
+        def bind_ortvalue_input(self, name, box):
+            asked.append((name, box.device_name()))
+
+        def bind_output(self, name, memory, number):
+            asked.append((name, memory, number))
+
+        def synchronize_inputs(self):
+            asked.append("synchronized")
+
+    session = types.SimpleNamespace(io_binding=Binding, get_outputs=lambda: [types.SimpleNamespace(name="y")])
+    Bound(session, plain(identity()).inputs(seed=0).values, "cpu")
+    assert asked == [("x", "cpu"), ("y", "cpu", 0), "synchronized"]
 
 
 def test_a_feed_outlives_the_arrays_that_it_was_made_of():
@@ -127,6 +147,7 @@ def test_a_memory_that_is_not_there_is_told():
             r"the output y is seq\(tensor\(float\)\)",
         ),
     ],
+    ids=["bfloat16", "string", "sequence"],
 )
 def test_what_can_not_lie_there_is_refused_by_name(model, told):
     with pytest.raises(EngineError, match=f"io_binding: {told}.*Leave io_binding out"):

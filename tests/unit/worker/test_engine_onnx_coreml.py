@@ -4,12 +4,14 @@ import sys
 import types
 from pathlib import Path
 
+import onnxruntime as ort
 import pytest
 
 from daemons.core.units import GPU_COREML, NEURAL_ENGINE_COREML
 from daemons.worker.bench.placement import require_placement
 from daemons.worker.engines import onnx_coreml
 from daemons.worker.engines.base import EngineError, Facts, LoadOptions, ProviderAbsent
+from daemons.worker.engines.onnx import OnnxRuntimeEngine
 from daemons.worker.engines.onnx_coreml import judged, require_device
 from daemons.worker.engines.onnx_proof import Proof, Subject, proof_of
 from daemons.worker.engines.onnx_units import CANDIDATES
@@ -156,6 +158,14 @@ def test_a_device_that_macos_does_not_know_is_absent(devices):
     require_device(GPU_COREML)
     with pytest.raises(ProviderAbsent, match=r"Neural Engine \(CoreML\): Core ML knows no such device here"):
         require_device(NEURAL_ENGINE_COREML)
+
+
+def test_a_probe_asks_for_the_device_first(devices, monkeypatch):
+    """A tiny model proves nothing by itself: Core ML would keep it on the processor of any Mac."""
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [COREML, CPU])
+    devices("MLCPUComputeDevice")
+    with pytest.raises(ProviderAbsent, match="knows no such device here; it knows MLCPUComputeDevice"):
+        OnnxRuntimeEngine().probe(NEURAL_ENGINE_COREML)
 
 
 def test_where_nobody_knows_the_devices_the_run_decides(devices, monkeypatch):

@@ -104,6 +104,17 @@ def test_without_a_record_the_profile_tells(monkeypatch):
     assert proof_of(subject()) == Proof((CPU, CPU), ((CPU, 1),))
 
 
+def test_the_profile_is_of_a_run_with_the_jobs_own_inputs(monkeypatch):
+    if "AzureExecutionProvider" not in ort.get_available_providers():
+        pytest.skip("this build of ONNX Runtime has no second provider")
+    monkeypatch.setattr(onnx_proof, "recorded", lambda _subject: ())
+    other = Placement(GPU_ONNX, "AzureExecutionProvider", {None: Precision("?")}, kernels={})
+    model = OnnxModel(TINY_ONNX, other, ONE_THREAD)
+    assert model.facts().nodes == (), "there are no inputs yet"
+    model.inputs(seed=0)
+    assert model.facts().nodes == ((CPU, 1),)
+
+
 def test_a_graph_that_is_taken_without_the_processor_is_all_on_the_provider(monkeypatch):
     monkeypatch.setattr(onnx_proof, "recorded", lambda _subject: ())
     monkeypatch.setattr(onnx_proof, "is_alone", lambda _subject: True)
@@ -191,6 +202,7 @@ def test_what_a_profile_says_is_read_with_care():
         event("model_run", "CUDA", cat="Session"),
         event("copy_kernel_time", "CUDA", op="MemcpyFromHost"),
         event("copy2_kernel_time", "CUDA", op="MemcpyToHost"),
+        event("gemm_kernel_time", "CUDA", cat="Kernel"),
         {"cat": "Node", "name": "d_kernel_time", "args": {"op_name": "Add"}},
         {"cat": "Kernel", "name": "void gemm_kernel_time"},
         {},
