@@ -149,6 +149,18 @@ def test_numbers_and_words_go_in_as_pythons_own():
     assert [type(given[name]) for name in "abc"] == [int, float, str]
 
 
+def test_a_number_is_never_tried_as_an_array():
+    tried = []
+
+    def refuse(values):
+        tried.append(values["n"].array.shape)
+        raise EngineError("no")
+
+    with pytest.raises(EngineError, match="No inputs were found"):
+        fitting_inputs(specs_of([Feature("n", "scalar", "int64")]), refuse, 0, metadata={})
+    assert set(tried) == {()}
+
+
 def test_a_dictionary_is_made_of_its_keys():
     words, numbers = Feature("w", "dictionary", "string", (4,)), Feature("n", "dictionary", "int64", (4,))
     given = fed([words, numbers], made(words, numbers)[0].values)

@@ -169,6 +169,19 @@ def test_wishes_reach_the_model(load):
         model.inputs(0, Wishes({"c": Wish(value=0.5)}))
 
 
+def test_a_shape_that_the_model_does_not_name_never_reaches_core_ml(mac, load, example):
+    def change(spec):
+        sizes = spec.description.input[0].type.multiArrayType.shapeRange.sizeRanges.add()
+        sizes.lowerBound, sizes.upperBound = 1, 8
+
+    model = load(path=changed(example, change))
+    assert model.inputs(0, Wishes({"a": Wish(shape=(8,))})).shapes == "a: 8 float32"
+    seen = len(mac.made[0].seen)
+    with pytest.raises(EngineError, match=r"takes a shape in \[1\.\.8\], and not \[9\]"):
+        model.inputs(0, Wishes({"a": Wish(shape=(9,))}))
+    assert len(mac.made[0].seen) == seen
+
+
 def test_closing_lets_go_of_what_core_ml_compiled_and_may_happen_twice(mac, load):
     """The compiled model is deleted when coremltools' object goes."""
     gone = []
@@ -316,6 +329,7 @@ def test_what_core_ml_refuses_is_told_in_its_words_without_folders(mac, load, tm
     with pytest.raises(EngineError, match=r"could not compile the model.*bad layer in example\.mlmodel") as refusal:
         load()
     assert str(tmp_path) not in str(refusal.value)
+    assert "You will not be able" not in str(refusal.value), "coremltools' warning tells nothing more"
 
 
 def test_a_specification_that_is_too_new_is_told(mac, load, monkeypatch):
