@@ -15,6 +15,7 @@ from daemons.core.units import CPU_ONNX, GPU_COREML, GPU_ONNX, NEURAL_ENGINE_COR
 from daemons.worker.bench.runner import Bench
 from daemons.worker.engines.onnx_units import CANDIDATES
 from daemons.worker.engines.serving import ONNX_RUNTIME, Serves
+from daemons.worker.probe import probe_units
 from tests.support import absent_gpus
 from tests.support.light_models import light_models
 
@@ -86,3 +87,34 @@ async def test_the_processor_tells_where_and_in_which_types_it_computes(measure)
     assert outcome.status is ReportStatus.COMPLETE, row.remark
     assert (row.execution_provider, row.provider_share, row.precision) == ("CPUExecutionProvider", 1.0, "as written")
     assert row.transfer is None
+
+
+@pytest.fixture
+async def here(request):
+    """Skips, with the reason, where the device doesn't have the unit that the test is about."""
+    unit = request.getfixturevalue("unit")
+    probe = await probe_units()
+    if all(one.spec != ONNX_RUNTIME for one in probe.serving.get(unit, [])):
+        pytest.skip(f"{unit} is not here: {probe.problems.get(unit, 'ONNX Runtime does not serve it')}")
+
+
+@pytest.mark.parametrize("unit", [GPU_ONNX, GPU_COREML, NEURAL_ENGINE_COREML])
+async def test_a_unit_that_is_here_runs_a_network_and_tells_where(measure, here, unit):
+    outcome = await measure(unit, placement="any", check_outputs=True)
+    row = outcome.measurement
+    assert outcome.status is ReportStatus.COMPLETE, row.remark
+    assert not row.execution_provider.startswith("CPUExecutionProvider")
+    assert row.provider_share is not None or any("nothing tells" in warning for warning in row.warnings)
+    assert row.output_max_abs_diff is not None
+    assert row.output_max_abs_diff < 0.05, "of outputs that are probabilities"
+
+
+@pytest.mark.parametrize("unit", [GPU_ONNX])
+async def test_the_gpu_takes_the_network_with_and_without_the_transfer(measure, here, unit):
+    for more, transfer in (({}, "included"), ({"io_binding": True}, "excluded")):
+        outcome = await measure(unit, placement="strict", precision="full", **more)
+        row = outcome.measurement
+        if "io_binding:" in (row.remark or ""):
+            pytest.skip(row.remark)
+        assert outcome.status is ReportStatus.COMPLETE, row.remark
+        assert (row.transfer, row.precision, row.provider_share) == (transfer, "as written", 1.0)
