@@ -82,8 +82,8 @@ class Facts(NamedTuple):
     transfer: str | None = None
     """``included`` or ``excluded``: whether a run moves inputs and outputs to and from the unit's own memory."""
     precision: str | None = None
-    """The narrowest floating-point type that it may compute in, such as ``float32`` or ``bfloat16``; ``as written`` where
-    it computes in the model's own types, whatever they are; None: unknown."""
+    """The narrowest floating-point type that it may compute in, such as ``float32`` or ``bfloat16``; ``as written``
+    where it computes in the model's own types, whatever they are; None: unknown."""
     gpu: str | None = None
     """``nvidia`` if it ran on the first of NVIDIA's GPUs that CUDA sees, whose figures then belong into the row."""
     compile_cache: str | None = None
