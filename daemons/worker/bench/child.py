@@ -228,7 +228,7 @@ def check(order: Order, engine: Engine, taken: Taken, channel: Channel) -> Check
     from daemons.worker.bench.agreement import check_outputs  # noqa: PLC0415
 
     channel.progress("checking outputs", None, None)
-    return check_outputs(order.path, engine, taken.values, taken.outputs or {})
+    return check_outputs(order.path, engine, taken.facts.precision, taken.values, taken.outputs or {})
 
 
 def load_options(request: dict[str, Any]) -> LoadOptions:

@@ -24,6 +24,7 @@ from daemons.worker.engines.base import (
     Wishes,
 )
 from daemons.worker.engines.onnx_errors import sentence
+from daemons.worker.engines.onnx_outputs import array_of
 from daemons.worker.engines.onnx_session import alone, make_session
 from daemons.worker.engines.onnx_units import (
     CANDIDATES,
@@ -163,7 +164,7 @@ class OnnxModel(LoadedModel):
         names = [one.name for one in self._session.get_outputs()]
         given = self.run(feed)
         values = given if self._memory is None else feed.outputs()
-        plain = (value.numpy() if isinstance(value, ort.OrtValue) else value for value in values)
+        plain = (array_of(value) if isinstance(value, ort.OrtValue) else value for value in values)
         return dict(zip(names, plain, strict=True))
 
     def close(self) -> None:
