@@ -191,6 +191,12 @@ class GoodbyeRequest(Struct, frozen=True, kw_only=True):
     instance_id: Identifier | None = None
 
 
+class DrainRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of `POST /api/workers/{id}/drain`."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=1000)] = "drained by hand"
+
+
 class StatusRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of `PUT /api/workers/{id}/status`."""
 

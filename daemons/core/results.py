@@ -128,6 +128,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     measurement: Measurement
     samples: Samples = Samples()
     conditions: Conditions = {}
+    is_device_failure: bool = False
+    """It failed because this device could not do its part: another attempt may go better."""
 
 
 class JobReport(Measurement, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
@@ -136,6 +138,7 @@ class JobReport(Measurement, frozen=True, kw_only=True, rename="pascal", omit_de
     worker_id: Text = msgspec.field(name="worker_id")
     attempt: Annotated[int, Meta(ge=1)] = msgspec.field(name="attempt")
     status: ReportStatus = msgspec.field(name="status")
+    is_device_failure: bool = msgspec.field(name="is_device_failure", default=False)
     samples: Samples | None = None
     conditions: Conditions = {}
 
@@ -149,6 +152,7 @@ def report(worker_id: str, attempt: int, outcome: Outcome) -> JobReport:
         status=outcome.status,
         samples=outcome.samples if outcome.samples != Samples() else None,
         conditions=outcome.conditions,
+        is_device_failure=outcome.is_device_failure,
         **figures,
     )
 

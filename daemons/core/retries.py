@@ -1,4 +1,4 @@
-"""When a lost attempt is tried again."""
+"""When an attempt that was lost, or failed by the device's fault, is tried again."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from daemons.core.settings import FleetSettings
+
 JITTER: Final = (0.5, 1.5)
 """Spreads retries, so that what was lost together does not come back together."""
 
@@ -14,13 +16,31 @@ MAX_DELAY_S: Final = 3600.0
 
 
 class RetryPolicy(Struct, frozen=True):
-    """After the n-th loss a job waits ``delay_s · 2^(n-1)``, jittered; after `max_losses` it has failed."""
+    """After the n-th time a job waits ``delay_s · 2^(n-1)``, jittered.
+
+    It has failed after `max_losses` lost attempts, or `max_device_failures` that its devices failed in. A device that
+    failed `max_in_a_row` times in a row is set aside.
+    """
 
     delay_s: float = 10.0
     max_losses: int = 3
+    max_device_failures: int = 5
+    max_in_a_row: int = 3
 
     def draw(self, generator: random.Random | None = None) -> dict[str, Any]:
-        """The policy as one step in the store takes it: a delay in milliseconds for each loss, and the limit."""
-        pick = (generator or random).uniform
-        delays = [min(self.delay_s * 2**loss, MAX_DELAY_S) * pick(*JITTER) for loss in range(self.max_losses)]
-        return {"delay_ms": [round(delay * 1000) for delay in delays], "max_losses": self.max_losses}
+        """The policy as one step in the store takes it: a delay in milliseconds for each time, and the limits."""
+        pick, times = (generator or random).uniform, max(self.max_losses, self.max_device_failures)
+        delays = [min(self.delay_s * 2**time, MAX_DELAY_S) * pick(*JITTER) for time in range(times)]
+        return {
+            "delay_ms": [round(delay * 1000) for delay in delays],
+            "max_losses": self.max_losses,
+            "max_device_failures": self.max_device_failures,
+            "max_in_a_row": self.max_in_a_row,
+        }
+
+
+def policy_of(fleet: FleetSettings) -> RetryPolicy:
+    """The policy that is configured."""
+    return RetryPolicy(
+        fleet.retry_delay_s, fleet.max_lost_attempts, fleet.max_device_failures, fleet.failures_until_set_aside
+    )

@@ -105,6 +105,10 @@ class FleetSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A lost job waits so long before it is tried again; each further loss doubles the wait."""
     max_lost_attempts: Annotated[int, Meta(ge=1, le=100)] = 3
     """A job whose attempts were lost so often has failed."""
+    max_device_failures: Annotated[int, Meta(ge=1, le=100)] = 5
+    """A job that its devices failed so often (disk full, no process to be had) has failed."""
+    failures_until_set_aside: Annotated[int, Meta(ge=1, le=100)] = 3
+    """A device that could not do its part so often in a row is set aside until it passes a health job."""
     duty_interval_s: Seconds = 1.0
     """How often the orchestrator looks for silent workers, due retries and finished campaigns."""
 

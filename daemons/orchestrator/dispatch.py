@@ -91,13 +91,15 @@ class Doorbell:
         for queue in queues:
             self._waiting[queue][ticket] = None
 
-    def ring(self, counts: Mapping[str, int]) -> None:
+    def ring(self, counts: Mapping[str, int], *, but: Ticket | None = None) -> None:
         """Wake as many waiting claims of each queue as there are new jobs in it, the longest waiting first.
 
-        Those that are already awake come last, and are rung all the same: their try may have come too early.
+        Those that are already awake come last, and are rung all the same: their try may have come too early. `but` is
+        passed over.
         """
         for queue, count in counts.items():
-            waiting = sorted(self._waiting.get(queue, ()), key=lambda ticket: bool(ticket.wakeups))
+            others = [ticket for ticket in self._waiting.get(queue, ()) if ticket is not but]
+            waiting = sorted(others, key=lambda ticket: bool(ticket.wakeups))
             for ticket in waiting[:count]:
                 ticket.ring(queue)
 
@@ -105,7 +107,7 @@ class Doorbell:
         """Wake others in the place of a claim that can't answer its wake-ups."""
         unanswered = Counter(ticket.wakeups)
         ticket.wakeups.clear()
-        self.ring(unanswered)
+        self.ring(unanswered, but=ticket)
 
     def __len__(self) -> int:
         """How many wait, those included that may take nothing now."""
@@ -145,14 +147,16 @@ class Dispatcher:
                 if claimed.job is not None:
                     ticket.took_from(claimed.queue)
                     return claimed.job
-                if claimed.is_ready:
+                if claimed.is_ready and not claimed.has_left:
                     ticket.spend(heard)
-                queues = claimed.queues if claimed.is_ready else ()
+                else:
+                    self.doorbell.pass_on(ticket)
+                # One that may take nothing listens for its own name alone: that is how it is told that it may again.
+                queues = claimed.queues if claimed.is_ready else claimed.queues[:1]
                 if ticket.queues != queues:
                     self.doorbell.listen(ticket, queues)
                     if claimed.is_ready:
                         continue
-                    self.doorbell.pass_on(ticket)
                 if clock() >= deadline:
                     return None
                 await ticket.wait(min(RETRY_S, self._beat_s, deadline - clock()))

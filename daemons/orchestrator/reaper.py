@@ -10,7 +10,7 @@ import structlog
 
 from daemons.core.errors import NotFound
 from daemons.core.models import DEFAULT_TIMEOUT_S
-from daemons.core.retries import RetryPolicy
+from daemons.core.retries import policy_of
 from daemons.core.settings import FleetSettings
 from daemons.orchestrator.watch import AttemptWatch, SilenceWatch
 from daemons.store import Store
@@ -40,7 +40,7 @@ class Reaper:
 
     def __init__(self, store: Store, settings: FleetSettings) -> None:
         self._store = store
-        self._policy = RetryPolicy(settings.retry_delay_s, settings.max_lost_attempts)
+        self._policy = policy_of(settings)
         self._silence = SilenceWatch(settings.heartbeat_timeout_s)
         self._attempts = AttemptWatch(GRACE_S, DEFAULT_TIMEOUT_S)
         self.counts = ReaperCounts()

@@ -97,6 +97,14 @@ class Campaigns:
             "cancel_campaign", client=self._patient, campaign_id=check_campaign_id(campaign_id)
         )
 
+    async def retry(self, campaign_id: str) -> dict[str, Any]:
+        """Open what has failed again: ``{status, retried}``, or NotFound."""
+        return await self._scripts.run("retry", client=self._patient, campaign_id=check_campaign_id(campaign_id))
+
+    async def retry_job(self, job_id: str) -> dict[str, Any]:
+        """Open one failed job again: its campaign's ``status``, and how many were ``retried``; or NotFound."""
+        return await self._scripts.run("retry", campaign_id=campaign_of(job_id), job_id=job_id)
+
     async def cancel_job(self, job_id: str) -> dict[str, Any]:
         """Cancel one job, at once or as soon as its worker hears of it: ``{status, stopping}``, or NotFound."""
         return await self._scripts.run("cancel_job", job_id=check_job_id(job_id))

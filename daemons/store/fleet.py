@@ -83,6 +83,16 @@ class Fleet:
         answer = await self._scripts.run("recover", worker_id=check_worker_id(worker_id))
         return str(answer["status"]), bool(answer["recovered"])
 
+    async def drain(self, worker_id: str, reason: str | None) -> dict[str, Any]:
+        """Let a worker take no more jobs, for `reason`, or take them again (None): ``{status, drained, job_id}``."""
+        return await self._scripts.run(
+            "drain", worker_id=check_worker_id(worker_id), drained=reason is not None, reason=reason
+        )
+
+    async def remove(self, worker_id: str, *, force: bool = False) -> dict[str, Any]:
+        """Forget a device: ``{failed}`` counts jobs that waited for it alone. Conflict if it lives and isn't forced."""
+        return await self._scripts.run("remove_worker", worker_id=check_worker_id(worker_id), force=force)
+
     async def goodbye(self, worker_id: str, instance_id: str | None) -> str:
         """Note an orderly goodbye; the worker's status then. NotFound or WorkerReplaced."""
         answer = await self._scripts.run("goodbye", worker_id=check_worker_id(worker_id), instance_id=instance_id)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from daemons.core.lifecycle import ReportStatus
 from daemons.core.models import ClaimedJob, ClaimRequest, JobSpec, ReleaseRequest
 from daemons.core.results import JobReport, evidence, figures
 from daemons.core.retries import RetryPolicy
@@ -35,6 +36,8 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     queues: tuple[str, ...] = ()
     is_ready: bool = True
     """Whether this worker may take jobs at all now."""
+    has_left: bool = False
+    """Whether something waits that is for other devices first."""
 
 
 class Queue:
@@ -55,14 +58,16 @@ class Queue:
             "claim", worker_id=check_worker_id(worker_id), instance_id=request.instance_id, claim_id=request.claim_id
         )
         if "job" not in answer:
-            return Claimed(queues=tuple(answer["queues"]), is_ready=answer["idle"] == "empty")
+            idle = answer["idle"]
+            return Claimed(queues=tuple(answer["queues"]), is_ready=idle != "not_ready", has_left=idle == "left")
         return Claimed(job=_claimed_job(answer["job"]), queue=answer.get("queue"))
 
-    async def finish(self, job_id: str, report: JobReport) -> dict[str, Any]:
+    async def finish(self, job_id: str, report: JobReport, policy: RetryPolicy) -> dict[str, Any]:
         """Record how an attempt ended: ``{status, duplicate}``. The same report again changes nothing.
 
-        Raises NotFound for an unknown job and StaleAttempt for an attempt that is not the newest.
+        One that failed by the device's fault waits again as `policy` says, and its status is then `pending`. Raises NotFound for an unknown job and StaleAttempt for an attempt that is not the newest.
         """
+        is_device_failure = report.is_device_failure and report.status is ReportStatus.FAILED
         return await self._scripts.run(
             "finish",
             job_id=check_job_id(job_id),
@@ -72,7 +77,9 @@ class Queue:
             result=msgspec.json.encode(figures(report)).decode(),
             evidence=msgspec.json.encode(kept).decode() if (kept := evidence(report)) else None,
             model_sha256=report.model_hash,
-            remark=report.remark,
+            remark=report.remark or ("the device gave no reason" if is_device_failure else None),
+            is_device_failure=is_device_failure,
+            retry=policy.draw(),
         )
 
     async def release(self, job_id: str, request: ReleaseRequest) -> str:

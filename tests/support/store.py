@@ -202,7 +202,7 @@ class Drive:
     ) -> dict[str, Any]:
         """The report of an attempt."""
         report = JobReport(worker_id=worker, attempt=attempt, status=ReportStatus(status), **figures)
-        return await self.store.queue.finish(job_id, report)
+        return await self.store.queue.finish(job_id, report, AT_ONCE)
 
     async def beat(self, worker: str, job_id: Any = msgspec.UNSET, attempt: int | None = None, **more: Any) -> Any:
         """A heartbeat: of an attempt, of a worker without a job (None), or a bare sign of life."""

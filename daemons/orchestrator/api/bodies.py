@@ -15,6 +15,8 @@ from daemons.core.validation import decode_json
 
 T = TypeVar("T")
 
+_FLAGS: Final = {"true": True, "1": True, "": True, "false": False, "0": False}
+
 BODY_TIMEOUT_S: Final = 30.0
 """A body that drips in more slowly than this is cut off."""
 
@@ -53,6 +55,14 @@ async def _read(request: web.Request) -> bytes:
         raise InvalidInput("the body broke off, or its chunks or its Content-Encoding are malformed") from error
     except TimeoutError as error:
         raise web.HTTPRequestTimeout from error
+
+
+def query_flag(request: web.Request, name: str) -> bool:
+    """Whether the query string says yes; InvalidInput for what is neither yes nor no."""
+    text = request.query.get(name, "false").lower()
+    if text not in _FLAGS:
+        raise InvalidInput(f"{name}: must be true or false, and is {text[:60]!r}", field=name)
+    return _FLAGS[text]
 
 
 def query_number(request: web.Request, name: str, *, default: float, least: float, most: float) -> float:

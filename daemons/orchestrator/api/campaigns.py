@@ -137,6 +137,14 @@ async def cancel(request: web.Request) -> web.Response:
     return json_response({"campaign_id": campaign_id, **outcome, "message": message})
 
 
+async def retry(request: web.Request) -> web.Response:
+    """`POST /api/campaigns/{campaign_id}/retry`: its failed jobs are open again; their rows are replaced."""
+    campaign_id = request.match_info["campaign_id"]
+    outcome = await request.app[STORE].campaigns.retry(campaign_id)
+    message = f"{outcome['retried']} failed jobs are open again"
+    return json_response({"campaign_id": campaign_id, **outcome, "message": message})
+
+
 async def results(request: web.Request) -> web.Response:
     """`GET /api/campaigns/{campaign_id}/results`: the rows so far; the file, if the campaign has left the store."""
     campaign_id = request.match_info["campaign_id"]

@@ -1,4 +1,4 @@
-"""Jobs: shown, reported, handed back, cancelled."""
+"""Jobs: shown, reported, handed back, cancelled, tried again."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from aiohttp import web
 
 from daemons.core.models import ReleaseRequest
 from daemons.core.results import JobReport
+from daemons.core.retries import policy_of
 from daemons.core.views import result_view
 from daemons.orchestrator.api.bodies import json_response, read_json
-from daemons.orchestrator.api.context import DUTIES, STORE
+from daemons.orchestrator.api.context import DUTIES, SETTINGS, STORE
 
 
 async def show(request: web.Request) -> web.Response:
@@ -20,7 +21,8 @@ async def show(request: web.Request) -> web.Response:
 async def report(request: web.Request) -> web.Response:
     """`POST /api/jobs/{job_id}/result`: taken once, from the newest attempt."""
     job_id = request.match_info["job_id"]
-    outcome = await request.app[STORE].queue.finish(job_id, await read_json(request, JobReport))
+    policy = policy_of(request.app[SETTINGS].fleet)
+    outcome = await request.app[STORE].queue.finish(job_id, await read_json(request, JobReport), policy)
     request.app[DUTIES].poke()
     return json_response({"job_id": job_id, **outcome})
 
@@ -30,6 +32,15 @@ async def release(request: web.Request) -> web.Response:
     job_id = request.match_info["job_id"]
     status = await request.app[STORE].queue.release(job_id, await read_json(request, ReleaseRequest))
     return json_response({"job_id": job_id, "status": status})
+
+
+async def retry(request: web.Request) -> web.Response:
+    """`POST /api/jobs/{job_id}/retry`: a failed job is open again."""
+    job_id = request.match_info["job_id"]
+    retried = (await request.app[STORE].campaigns.retry_job(job_id))["retried"]
+    job, _ = await request.app[STORE].campaigns.job(job_id)
+    message = "the job is open again" if retried else f"only failed jobs are tried again; this one is {job['status']}"
+    return json_response({"job_id": job_id, "status": job["status"], "retried": retried, "message": message})
 
 
 async def cancel(request: web.Request) -> web.Response:

@@ -11,16 +11,17 @@ from daemons.core.lifecycle import SETTABLE_WORKER_STATUSES
 from daemons.core.models import (
     PROTOCOL_VERSION,
     ClaimRequest,
+    DrainRequest,
     GoodbyeRequest,
     HeartbeatRequest,
     Registered,
     RegisterRequest,
     StatusRequest,
 )
-from daemons.core.retries import RetryPolicy
+from daemons.core.retries import policy_of
 from daemons.core.units import is_unit_name
-from daemons.orchestrator.api.bodies import json_response, query_number, read_json
-from daemons.orchestrator.api.context import DISPATCHER, SETTINGS, STORE
+from daemons.orchestrator.api.bodies import json_response, query_flag, query_number, read_json
+from daemons.orchestrator.api.context import DISPATCHER, DUTIES, SETTINGS, STORE
 
 MAX_WAIT_S = 60.0
 
@@ -36,7 +37,7 @@ async def register(request: web.Request) -> web.Response:
                 field=f"capabilities[{index}]",
             )
     fleet = request.app[SETTINGS].fleet
-    policy = RetryPolicy(fleet.retry_delay_s, fleet.max_lost_attempts)
+    policy = policy_of(fleet)
     worker_id, action = await request.app[STORE].fleet.register(registration, policy)
     answer = Registered(
         worker_id=worker_id, status="registered", action=action, heartbeat_interval_s=fleet.heartbeat_interval_s
@@ -107,6 +108,34 @@ async def recover(request: web.Request) -> web.Response:
     status, is_changed = await request.app[STORE].fleet.recover(worker_id)
     message = "the worker is active again" if is_changed else f"the worker was not faulty; it stays {status}"
     return json_response({"worker_id": worker_id, "status": status, "message": message})
+
+
+async def drain(request: web.Request) -> web.Response:
+    """`POST /api/workers/{worker_id}/drain`: it ends what it runs and takes nothing more."""
+    worker_id = request.match_info["worker_id"]
+    reason = (await read_json(request, DrainRequest, empty=DrainRequest())).reason
+    outcome = await request.app[STORE].fleet.drain(worker_id, reason)
+    job_id = outcome.get("job_id")
+    message = f"the worker takes no more jobs once {job_id} has ended" if job_id else "the worker takes no more jobs"
+    return json_response({"worker_id": worker_id, "status": outcome["status"], "drained": True, "message": message})
+
+
+async def undrain(request: web.Request) -> web.Response:
+    """`POST /api/workers/{worker_id}/undrain`: it takes jobs again."""
+    worker_id = request.match_info["worker_id"]
+    outcome = await request.app[STORE].fleet.drain(worker_id, None)
+    message = "the worker takes jobs again"
+    return json_response({"worker_id": worker_id, "status": outcome["status"], "drained": False, "message": message})
+
+
+async def remove(request: web.Request) -> web.Response:
+    """`DELETE /api/workers/{worker_id}`: the device is forgotten; what waits for it alone has failed."""
+    worker_id = request.match_info["worker_id"]
+    outcome = await request.app[STORE].fleet.remove(worker_id, force=query_flag(request, "force"))
+    request.app[DUTIES].poke()
+    failed = outcome["failed"]
+    message = "the worker is forgotten" + (f"; {failed} jobs that waited for it alone have failed" if failed else "")
+    return json_response({"worker_id": worker_id, "removed": True, "failed_jobs": failed, "message": message})
 
 
 async def health(request: web.Request) -> web.Response:

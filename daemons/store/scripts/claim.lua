@@ -1,8 +1,8 @@
 -- Gives a worker the next job that it can run.
 -- arg: worker_id, instance_id, claim_id
 -- -> {job = {...}, queue = the name of the one that it was taken from, nil if this worker had it already}, or
---    {idle = 'empty' | 'not_ready', queues = [names]}: nothing waits in the queues that this worker serves, or it may
---    take nothing now
+--    {idle = 'empty' | 'left' | 'not_ready', queues = [names]}: nothing waits in the queues that this worker serves;
+--    what waits is for other devices first; or it may take nothing now
 
 local worker = read(worker_key(arg.worker_id))
 if not worker then
@@ -30,27 +30,80 @@ local function as_claim(job_id, job, queue)
   } })
 end
 
--- The worker's own queue first; then, among the heads of its units' queues, what came first.
-local function next_queue()
-  if redis.call('ZCARD', queue_key(queues[1])) > 0 then
-    return queues[1]
+local LOOK_AHEAD = 20
+local has_left = false
+
+local function could_take(worker_id, unit)
+  local other = redis.call('HMGET', worker_key(worker_id), 'status', 'drained', 'capabilities')
+  if (other[1] ~= 'active' and other[1] ~= 'busy') or other[2] then
+    return false
   end
-  local best, best_score
-  for index = 2, #queues do
-    local head = redis.call('ZRANGE', queue_key(queues[index]), 0, 0, 'WITHSCORES')
-    if head[1] and (not best or tonumber(head[2]) < best_score) then
-      best, best_score = queues[index], tonumber(head[2])
+  for _, offered in ipairs(cjson.decode(other[3])) do
+    if offered == unit then
+      return true
     end
   end
-  return best
+  return false
+end
+
+-- An attempt of the job has failed on this device a moment ago, and another one is there that could take it.
+local function is_for_another(job_id, avoid, avoid_until)
+  if avoid ~= arg.worker_id or tonumber(avoid_until) <= tonumber(now_ms()) then
+    return false
+  end
+  local unit = spec_of(job_id, { spec = redis.call('HGET', job_key(job_id), 'spec') }).compute_unit
+  for _, worker_id in ipairs(redis.call('SMEMBERS', P .. 'workers')) do
+    if worker_id ~= arg.worker_id and could_take(worker_id, unit) then
+      return true
+    end
+  end
+  return false
+end
+
+-- The first entry of a queue that this worker may take: its job and score, or nil.
+local function first_of(queue)
+  local place = 0
+  while place < LOOK_AHEAD do
+    local entry = redis.call('ZRANGE', queue_key(queue), place, place, 'WITHSCORES')
+    if not entry[1] then
+      return nil
+    end
+    local job = redis.call('HMGET', job_key(entry[1]), 'status', 'avoid', 'avoid_until')
+    if job[1] ~= 'pending' then
+      redis.call('ZREM', queue_key(queue), entry[1])
+    elseif queue ~= queues[1] and job[2] and is_for_another(entry[1], job[2], job[3]) then
+      has_left = true
+      place = place + 1
+    else
+      return entry[1], entry[2]
+    end
+  end
+  return nil
+end
+
+-- The worker's own queue first; then, among the heads of its units' queues, what came first.
+local function next_job()
+  local job_id, score = first_of(queues[1])
+  if job_id then
+    return job_id, score, queues[1]
+  end
+  local best, best_score, best_queue
+  for index = 2, #queues do
+    job_id, score = first_of(queues[index])
+    if job_id and (not best or tonumber(score) < tonumber(best_score)) then
+      best, best_score, best_queue = job_id, score, queues[index]
+    end
+  end
+  return best, best_score, best_queue
 end
 
 local function take(job_id, score, queue)
+  redis.call('ZREM', queue_key(queue), job_id)
   local key = job_key(job_id)
   redis.call('HSET', key, 'status', 'running', 'worker_id', arg.worker_id, 'score', score,
     'started_at', now_ms(), 'device', worker.device)
   redis.call('HINCRBY', key, 'attempt', 1)
-  redis.call('HDEL', key, 'adoptable', 'claim_id')
+  redis.call('HDEL', key, 'adoptable', 'claim_id', 'avoid', 'avoid_until')
   if given(arg.claim_id) then
     redis.call('HSET', key, 'claim_id', arg.claim_id)
   end
@@ -72,17 +125,13 @@ if current then
   end
   give_back(worker.job_id, current, 'its worker asked for work and had none: the answer to its claim was lost')
 end
-if worker.status == 'faulty' then
+if worker.status == 'faulty' or worker.drained then
   return reply({ idle = 'not_ready', queues = queues })
 end
 
 promote_due(100)
-local queue = next_queue()
-while queue do
-  local head = redis.call('ZPOPMIN', queue_key(queue))
-  if redis.call('HGET', job_key(head[1]), 'status') == 'pending' then
-    return take(head[1], head[2], queue)
-  end
-  queue = next_queue()
+local job_id, score, queue = next_job()
+if job_id then
+  return take(job_id, score, queue)
 end
-return reply({ idle = 'empty', queues = queues })
+return reply({ idle = has_left and 'left' or 'empty', queues = queues })

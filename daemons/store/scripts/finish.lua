@@ -1,6 +1,7 @@
 -- Records how an attempt ended, once.
--- arg: job_id, worker_id, attempt, status, result = JSON text, evidence = JSON text or null, model_sha256 or null
--- -> {status, duplicate}
+-- arg: job_id, worker_id, attempt, status, result = JSON text, evidence = JSON text or null, model_sha256 or null,
+--      remark or null, is_device_failure = the device could not do its part, retry = the policy for that
+-- -> {status, duplicate}: the job's status then, `pending` if it is tried again
 
 local job = read(job_key(arg.job_id))
 if not job then
@@ -22,6 +23,20 @@ end
 
 local campaign_id = campaign_of(arg.job_id)
 redis.call('HSET', job_key(arg.job_id), 'reported', attempt)
+local worker = read(worker_key(arg.worker_id))
+if worker then
+  beat(arg.worker_id, worker)
+end
+if arg.is_device_failure then
+  count('device_failures')
+  set_aside_after(arg.worker_id, arg.remark, arg.retry.max_in_a_row)
+  redis.call('HDEL', job_key(arg.job_id), 'adoptable') -- the attempt has ended: a beat of it that comes late resumes nothing
+  if job.status == 'pending' or device_failed(arg.job_id, job, arg.remark, arg.retry) then
+    return reply({ status = 'pending', duplicate = false })
+  end
+elseif worker then
+  redis.call('HDEL', worker_key(arg.worker_id), 'failures_in_a_row')
+end
 if given(arg.evidence) then
   redis.call('SET', job_key(arg.job_id) .. ':evidence', arg.evidence)
 end
@@ -31,16 +46,12 @@ if given(arg.model_sha256) then
 end
 remember(arg.job_id, arg.status, job, given(arg.remark) and arg.remark or nil)
 -- Counted before the events go out: they carry the whole new state.
-local is_known = redis.call('EXISTS', worker_key(arg.worker_id)) == 1
-if is_known then
+if worker then
   redis.call('HINCRBY', worker_key(arg.worker_id), 'jobs_' .. arg.status, 1)
 end
 settle(arg.job_id, job, arg.status, arg.result)
 campaign_changed(campaign_id)
-if is_known then
-  beat(arg.worker_id, read(worker_key(arg.worker_id)))
-  if job.status == 'pending' then
-    worker_changed(arg.worker_id)
-  end
+if worker and job.status == 'pending' then
+  worker_changed(arg.worker_id)
 end
 return reply({ status = arg.status, duplicate = false })

@@ -5,5 +5,5 @@ local job = running_attempt(arg.job_id)
 if not job then
   return reply({ lost = false })
 end
-lose_attempt(arg.job_id, job, arg.reason, arg.retry)
+lose_attempt(arg.job_id, job, arg.reason, arg.retry, 'overdue')
 return reply({ lost = true })

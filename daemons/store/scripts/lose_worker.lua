@@ -12,7 +12,7 @@ local job = job_of_worker(arg.worker_id, worker)
 if job then
   -- What is known of earlier losses: it holds again if this one turns out to be none.
   redis.call('HSET', job_key(worker.job_id), 'adoptable', job.lost or '')
-  lose_attempt(worker.job_id, job, reason, arg.retry)
+  lose_attempt(worker.job_id, job, reason, arg.retry, 'silent')
 end
 worker_changed(arg.worker_id)
 return reply({ lost = true, job_id = job and worker.job_id or nil })

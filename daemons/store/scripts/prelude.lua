@@ -98,6 +98,11 @@ local function remember(job_id, event, job, reason)
   redis.call('RPUSH', job_key(job_id) .. ':history', cjson.encode(entry))
 end
 
+-- Counts for the whole fleet, whichever replica sees it happen: what monitoring shows.
+local function count(what)
+  redis.call('HINCRBY', P .. 'counters', what, 1)
+end
+
 -- Queues ------------------------------------------------------------------------------------------------------------
 
 -- Tells the orchestrators that waiting claims may find work: queue name -> number of new jobs.
@@ -118,6 +123,12 @@ local function queue_of(spec)
   return 'unit:' .. spec.compute_unit
 end
 
+-- Higher priority first, then the order of arrival: both in the 53 bits that a score keeps.
+local function score_of(spec)
+  local arrival = redis.call('INCR', P .. 'arrivals')
+  return integer_text(arrival - (spec.priority or 0) * 2 ^ 44)
+end
+
 local function enqueue(job_id, job)
   local queue = queue_of(spec_of(job_id, job))
   redis.call('ZADD', queue_key(queue), job.score, job_id)
@@ -128,6 +139,11 @@ end
 local function withdraw(job_id, job)
   redis.call('ZREM', queue_key(queue_of(spec_of(job_id, job))), job_id)
   redis.call('ZREM', P .. 'delayed', job_id)
+end
+
+-- Lets the worker's own waiting claim look again.
+local function wake_worker(worker_id)
+  wake({ ['worker:' .. worker_id] = 1 })
 end
 
 -- Moves retries that are due back to their queues.
@@ -271,33 +287,73 @@ local function give_back(job_id, job, reason)
   end
 end
 
+-- Another device goes first: this one takes the job again only if no other does within that time after it is due.
+local ANOTHER_FIRST_MS = 60 * 1000
+
+-- Tried again after a delay, on another device first.
+local function try_later(job_id, job, delay_ms)
+  redis.call('HSET', job_key(job_id), 'avoid', job.worker_id,
+    'avoid_until', integer_text(tonumber(now_ms()) + delay_ms + ANOTHER_FIRST_MS))
+  count('retries')
+  back_to_queue(job_id, job, delay_ms)
+end
+
 -- The attempt is lost: tried again after a delay, or failed as poison after too many losses.
--- retry = {delay_ms = {one per loss}, max_losses = n}
-local function lose_attempt(job_id, job, reason, retry)
+-- retry = {delay_ms = {one per loss}, max_losses = n}; class: what it counts as
+local function lose_attempt(job_id, job, reason, retry, class)
   local losses = redis.call('HINCRBY', job_key(job_id), 'losses', 1)
   local told = (job.lost and job.lost .. '; ' or '') .. 'attempt ' .. job.attempt .. ' on ' .. job.worker_id .. ': ' .. reason
   redis.call('HSET', job_key(job_id), 'lost', told)
   free_worker(job.worker_id, job_id)
+  count('lost_' .. class)
   if job.cancel then
     remember(job_id, 'cancelled', job, reason)
     settle(job_id, job, 'cancelled', cjson.encode({ Remark = 'cancelled; its attempt was lost: ' .. reason }))
     campaign_changed(campaign_of(job_id))
   elseif losses >= retry.max_losses then
     remember(job_id, 'failed', job, reason)
+    count('poison')
     local remark = 'given up after ' .. losses .. ' lost attempts (' .. told .. ')'
     settle(job_id, job, 'failed', cjson.encode({ Remark = remark }))
     campaign_changed(campaign_of(job_id))
   else
     remember(job_id, 'lost', job, reason)
-    back_to_queue(job_id, job, retry.delay_ms[losses] or 0)
+    try_later(job_id, job, retry.delay_ms[losses] or 0)
   end
+end
+
+-- A device that could not do its part so many times in a row is set aside: a faulty device is not a faulty job.
+local function set_aside_after(worker_id, reason, most)
+  local key = worker_key(worker_id)
+  if redis.call('EXISTS', key) == 0 then
+    return
+  end
+  local times = redis.call('HINCRBY', key, 'failures_in_a_row', 1)
+  if times >= most and redis.call('HGET', key, 'faulty_cause') ~= 'by_hand' then
+    redis.call('HSET', key, 'status', 'faulty', 'faulty_cause', 'failures',
+      'faulty_reason', 'it failed ' .. times .. ' times in a row; the last time: ' .. reason)
+    worker_changed(worker_id)
+  end
+end
+
+-- The device could not do its part, and says so: tried again, or failed after too many times.
+-- retry = {delay_ms = {one per time}, max_device_failures = n} -> whether it waits again
+local function device_failed(job_id, job, reason, retry)
+  local times = redis.call('HINCRBY', job_key(job_id), 'device_failures', 1)
+  if job.cancel or times >= retry.max_device_failures then
+    return false
+  end
+  free_worker(job.worker_id, job_id)
+  remember(job_id, 'device_failed', job, reason)
+  try_later(job_id, job, retry.delay_ms[times] or 0)
+  return true
 end
 
 -- The worker was only cut off, and nobody has claimed its job meanwhile: the attempt goes on as if never lost.
 local function adopt(job_id, job)
   withdraw(job_id, job)
   redis.call('HSET', job_key(job_id), 'status', 'running')
-  redis.call('HDEL', job_key(job_id), 'adoptable', 'lost')
+  redis.call('HDEL', job_key(job_id), 'adoptable', 'lost', 'avoid', 'avoid_until')
   if job.adoptable ~= '' then
     redis.call('HSET', job_key(job_id), 'lost', job.adoptable)
   end

@@ -13,5 +13,7 @@ redis.call('HSET', key, 'status', 'active')
 redis.call('HDEL', key, 'faulty_cause', 'faulty_reason')
 -- It gets a full new window to show itself: without it, one that was silent would be lost again at the next look.
 redis.call('HINCRBY', P .. 'beats', arg.worker_id, 1)
+redis.call('HDEL', key, 'failures_in_a_row')
 worker_changed(arg.worker_id)
+wake_worker(arg.worker_id)
 return reply({ status = 'active', recovered = true })

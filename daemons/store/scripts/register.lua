@@ -13,8 +13,8 @@ local worker = read(key) or {}
 if given(arg.instance_id) and worker.instance_id and worker.instance_id ~= arg.instance_id then
   local job = job_of_worker(worker_id, worker)
   if job then
-    arg.retry.delay_ms = { 0, 0, 0 }
-    lose_attempt(worker.job_id, job, 'its worker was started again', arg.retry)
+    arg.retry.delay_ms = {} -- that process is gone for certain: nothing is to be waited for
+    lose_attempt(worker.job_id, job, 'its worker was started again', arg.retry, 'restarted')
     worker = read(key)
   end
 end

@@ -27,18 +27,12 @@ local function new_campaign_id()
   return 'campaign-' .. number
 end
 
--- Higher priority first, then the order of arrival: both in the 53 bits that a score keeps.
-local function score_of(spec)
-  local arrival = redis.call('INCR', P .. 'arrivals')
-  return integer_text(arrival - (spec.priority or 0) * 2 ^ 44)
-end
-
 -- Which specs nobody could take now: a device that is there later takes them then.
 local function find_unserved(specs)
   local live_units, live_workers = {}, {}
   for _, worker_id in ipairs(redis.call('SMEMBERS', P .. 'workers')) do
-    local worker = redis.call('HMGET', worker_key(worker_id), 'status', 'capabilities')
-    if worker[1] and worker[1] ~= 'faulty' and worker[1] ~= 'offline' then
+    local worker = redis.call('HMGET', worker_key(worker_id), 'status', 'capabilities', 'drained')
+    if worker[1] and worker[1] ~= 'faulty' and worker[1] ~= 'offline' and not worker[3] then
       live_workers[worker_id] = {}
       for _, unit in ipairs(cjson.decode(worker[2])) do
         live_units[unit] = true

@@ -1,0 +1,279 @@
+"""A fleet as one would tell it to a colleague: the same steps as the store's, in plain Python, to hold against it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+MAX_LOSSES = 3
+MAX_DEVICE_FAILURES = 5
+MAX_IN_A_ROW = 3
+DEVICE_FAILURE = "device failure"
+ENDS = {"Complete": "complete", "Failed": "failed", "Cancelled": "cancelled", DEVICE_FAILURE: "failed"}
+
+
+class Refused(Exception):
+    """The step changes nothing."""
+
+
+class Try(NamedTuple):
+    """An attempt of a job on a worker."""
+
+    job_id: str
+    worker: str
+    number: int
+
+
+@dataclass
+class Job:
+    """What a job is."""
+
+    order: int
+    status: str = "pending"
+    tries: list[str] = field(default_factory=list)
+    losses: int = 0
+    device_failures: int = 0
+    is_cancelled: bool = False
+    is_adoptable: bool = False
+    is_reported: bool = False
+    avoids: str | None = None
+
+    @property
+    def is_final(self) -> bool:
+        return self.status not in ("pending", "running")
+
+    def is_newest(self, attempt: Try) -> bool:
+        return attempt.number == len(self.tries) and self.tries[-1] == attempt.worker
+
+    def wait_again(self) -> None:
+        self.status, self.avoids = "pending", self.tries[-1]
+
+    def lose(self, *, is_adoptable: bool) -> None:
+        self.losses += 1
+        self.is_adoptable = is_adoptable
+        if self.is_cancelled:
+            self.status = "cancelled"
+        elif self.losses >= MAX_LOSSES:
+            self.status = "failed"
+        else:
+            self.wait_again()
+
+    def give_back(self) -> None:
+        self.status = "cancelled" if self.is_cancelled else "pending"
+
+
+@dataclass
+class Worker:
+    """What a device is. `cause` says why it is away: silent, offline, by_hand, failures."""
+
+    name: str
+    cause: str | None = None
+    is_drained: bool = False
+    failures: int = 0
+
+    @property
+    def can_take(self) -> bool:
+        return self.cause is None and not self.is_drained
+
+    def heard_from(self) -> None:
+        if self.cause in ("silent", "offline"):
+            self.cause = None
+
+
+class Fleet:
+    """All of it. Workers and jobs go by the identifiers that the store gave them."""
+
+    def __init__(self) -> None:
+        self.workers: dict[str, Worker] = {}
+        self.jobs: dict[str, Job] = {}
+        self.campaigns: dict[str, bool] = {}
+        self._arrivals = 0
+
+    # Questions
+
+    def current(self, worker: str) -> str | None:
+        running = (job_id for job_id, job in self.jobs.items() if job.status == "running" and job.tries[-1] == worker)
+        return next(running, None)
+
+    def waiting(self) -> list[str]:
+        return sorted((job_id for job_id, job in self.jobs.items() if job.status == "pending"), key=self._order)
+
+    def first_for(self, worker: str) -> str | None:
+        others = any(other.can_take for name, other in self.workers.items() if name != worker)
+        return next((job_id for job_id in self.waiting() if self.jobs[job_id].avoids != worker or not others), None)
+
+    def tries(self) -> list[Try]:
+        return [
+            Try(job_id, worker, number)
+            for job_id, job in self.jobs.items()
+            for number, worker in enumerate(job.tries, start=1)
+        ]
+
+    def jobs_of(self, campaign: str) -> list[Job]:
+        return [job for job_id, job in self.jobs.items() if job_id.rpartition("-job-")[0] == campaign]
+
+    def campaign_status(self, campaign: str) -> str:
+        statuses = {job.status for job in self.jobs_of(campaign)}
+        if statuses & {"pending", "running"}:
+            return "running"
+        if self.campaigns[campaign] and "cancelled" in statuses:
+            return "cancelled"
+        return "completed" if "complete" in statuses else "failed" if "failed" in statuses else "cancelled"
+
+    def _order(self, job_id: str) -> int:
+        return self.jobs[job_id].order
+
+    def _next(self) -> int:
+        self._arrivals += 1
+        return self._arrivals
+
+    # Steps
+
+    def submit(self, jobs: list[str]) -> None:
+        self.campaigns[jobs[0].rpartition("-job-")[0]] = False
+        self.jobs |= {job_id: Job(self._next()) for job_id in jobs}
+
+    def register(self, worker: str, name: str) -> None:
+        known = self.workers.setdefault(worker, Worker(name))
+        current = self.current(worker)
+        if current:
+            self.jobs[current].lose(is_adoptable=False)
+        known.heard_from()
+
+    def claim(self, worker: str) -> str | None:
+        self.workers[worker].heard_from()
+        if current := self.current(worker):
+            return current
+        job_id = self.first_for(worker) if self.workers[worker].can_take else None
+        if job_id:
+            job = self.jobs[job_id]
+            job.status, job.is_adoptable, job.is_reported, job.avoids = "running", False, False, None
+            job.tries.append(worker)
+        return job_id
+
+    def finish(self, attempt: Try, end: str) -> bool:
+        """Whether it was a duplicate."""
+        job, worker = self.jobs[attempt.job_id], self.workers.get(attempt.worker)
+        if not job.is_newest(attempt) or (job.is_final and not job.is_reported):
+            raise Refused
+        if job.is_reported:
+            return True
+        job.is_reported = True
+        if worker:
+            worker.heard_from()
+        if end == DEVICE_FAILURE:
+            self._device_failed(job, worker)
+        else:
+            job.status = ENDS[end]
+            if worker:
+                worker.failures = 0
+        return False
+
+    def _device_failed(self, job: Job, worker: Worker | None) -> None:
+        if worker:
+            worker.failures += 1
+            if worker.failures >= MAX_IN_A_ROW and worker.cause != "by_hand":
+                worker.cause = "failures"
+        job.is_adoptable = False
+        if job.status == "pending":
+            return
+        job.device_failures += 1
+        if job.is_cancelled or job.device_failures >= MAX_DEVICE_FAILURES:
+            job.status = "failed"
+        else:
+            job.wait_again()
+
+    def beat(self, attempt: Try) -> None:
+        job, worker = self.jobs[attempt.job_id], self.workers[attempt.worker]
+        worker.heard_from()
+        current, is_newest = self.current(attempt.worker), job.is_newest(attempt)
+        is_set_aside = worker.cause is not None
+        if is_newest and job.status == "pending" and job.is_adoptable and not current and not is_set_aside:
+            job.status, job.is_adoptable, job.avoids = "running", False, None
+            job.losses -= 1
+        if not (is_newest and job.status == "running"):
+            if current not in (None, attempt.job_id):
+                self.jobs[current].give_back()
+            raise Refused
+
+    def beat_without_a_job(self, worker: str) -> None:
+        self.workers[worker].heard_from()
+        self._give_back_current(worker)
+
+    def fall_silent(self, worker: str) -> bool:
+        if self.workers[worker].cause is not None:
+            return False
+        current = self.current(worker)
+        self.workers[worker].cause = "silent"
+        if current:
+            self.jobs[current].lose(is_adoptable=True)
+        return True
+
+    def overdue(self, attempt: Try) -> bool:
+        job = self.jobs[attempt.job_id]
+        if job.status != "running" or not job.is_newest(attempt):
+            return False
+        job.lose(is_adoptable=False)
+        return True
+
+    def release(self, attempt: Try) -> None:
+        job = self.jobs[attempt.job_id]
+        if job.status != "running" or not job.is_newest(attempt):
+            raise Refused
+        job.give_back()
+
+    def say_goodbye(self, worker: str) -> None:
+        self._give_back_current(worker)
+        if self.workers[worker].cause not in ("by_hand", "failures"):
+            self.workers[worker].cause = "offline"
+
+    def set_aside(self, worker: str) -> None:
+        self.workers[worker].cause = "by_hand"
+        self._give_back_current(worker)
+
+    def recover(self, worker: str) -> None:
+        one = self.workers[worker]
+        if one.cause not in (None, "offline"):
+            one.cause, one.failures = None, 0
+
+    def remove(self, worker: str, *, force: bool) -> None:
+        if self.workers[worker].cause is None and not force:
+            raise Refused
+        self._give_back_current(worker)
+        del self.workers[worker]
+
+    def cancel_job(self, job_id: str) -> None:
+        job = self.jobs[job_id]
+        job.is_cancelled |= job.status == "running"
+        if job.status == "pending":
+            job.status = "cancelled"
+
+    def cancel(self, campaign: str) -> None:
+        if self.campaign_status(campaign) != "running":
+            return
+        self.campaigns[campaign] = True
+        for job_id in list(self.jobs):
+            if job_id.startswith(f"{campaign}-job-"):
+                self.cancel_job(job_id)
+
+    def retry(self, campaign: str, only: str | None = None) -> int:
+        failed = [
+            job_id
+            for job_id, job in self.jobs.items()
+            if job.status == "failed" and job_id.startswith(f"{campaign}-job-") and only in (None, job_id)
+        ]
+        for job_id in sorted(failed, key=lambda one: int(one.rpartition("-")[2])):
+            job = self.jobs[job_id]
+            self.jobs[job_id] = Job(self._next(), tries=job.tries, is_reported=job.is_reported)
+        if failed:
+            self.campaigns[campaign] = False
+        return len(failed)
+
+    def reset(self) -> None:
+        self.workers.clear()
+        self.jobs.clear()
+        self.campaigns.clear()
+
+    def _give_back_current(self, worker: str) -> None:
+        if current := self.current(worker):
+            self.jobs[current].give_back()
