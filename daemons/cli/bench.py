@@ -31,6 +31,8 @@ Examples:
   benchfleet bench model.onnx --shape image=Nx3x320x320 --batch 1,8
   benchfleet bench model.onnx --value sample_rate=16000 --range audio=-1:1
   benchfleet bench old.onnx new.onnx --rounds 10
+  benchfleet bench model.onnx --unit "CPU (ONNX)" --unit "CPU (OpenVINO)"
+  benchfleet bench m.onnx --engine-version installed --engine-version "onnxruntime==1.20.*"
   benchfleet bench model.onnx model.onnx        # how much noise is there?
   benchfleet bench model.onnx --json > figures.json"""
 
@@ -42,9 +44,12 @@ def bench(models: tuple[Path, ...], *, as_json: bool, csv_path: str | None, **op
     """Measure each MODEL on this machine and print its figures.
 
     The measurement is a worker's: in a fresh process, one at a time on this machine, with the same phases. Several
-    models are compared with the first, in rounds that measure each once, in turn A B and B A.
+    models, units and versions of engines, each with each, are compared with the first, in rounds that measure each
+    once, in turn A B and B A.
 
-    Exit status: 0 all were measured, 1 one could not be, 130 it was interrupted.
+    A MODEL is a file, a Core ML model's folder, or an OpenVINO .xml whose .bin is beside it.
+
+    Exit status: 0 all were measured, 1 one could not be, 2 the options don't go together, 130 it was interrupted.
     """
     if as_json and csv_path == STDOUT:
         raise click.UsageError("--json and --csv - both want to write to stdout; give --csv a file")

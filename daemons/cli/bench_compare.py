@@ -1,4 +1,4 @@
-"""The models of one plan, each against the first: which rounds count, and what they say in words. Pure."""
+"""The subjects of one plan, each against the first: which rounds count, and what they say in words. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ METRICS: Final = {
 
 
 class Versus(NamedTuple):
-    """One model against the first, by one figure, at one batch size."""
+    """One subject against the first, by one figure, at one batch size."""
 
     base: str
     head: str
@@ -87,29 +87,29 @@ def digits_for(low: float, high: float) -> int:
 
 
 def compare_all(plan: Plan, results: Sequence[Result]) -> list[Versus]:
-    """Every comparison that the results allow: a round counts where both models were measured in it."""
+    """Every comparison that the results allow: a round counts where both subjects were measured in it."""
     return [versus for batch in plan.batches for versus in _at_batch(plan, results, batch)]
 
 
 def _at_batch(plan: Plan, results: Sequence[Result], batch: int | None) -> Iterator[Versus]:
     base = plan.labels[0]
-    for model, head in enumerate(plan.labels[1:], start=1):
+    for subject, head in enumerate(plan.labels[1:], start=1):
         for metric in METRICS:
-            comparison = compare_rounds(_pairs(results, batch, model, metric))
+            comparison = compare_rounds(_pairs(results, batch, subject, metric))
             if comparison is not None:
                 yield Versus(base, head, batch, metric, comparison)
 
 
-def _pairs(results: Sequence[Result], batch: int | None, model: int, metric: str) -> list[tuple[float, float]]:
-    """(first model, this model) for each round that has both."""
+def _pairs(results: Sequence[Result], batch: int | None, subject: int, metric: str) -> list[tuple[float, float]]:
+    """(first subject, this one) for each round that has both."""
     figures = {
-        (result.case.round, result.case.model): result.row[metric]
+        (result.case.round, result.case.subject): result.row[metric]
         for result in results
         if result.case.batch == batch and result.row.get(metric) is not None
     }
     rounds = sorted({round_ for round_, _ in figures})
     return [
-        (figures[round_, 0], figures[round_, model])
+        (figures[round_, 0], figures[round_, subject])
         for round_ in rounds
-        if (round_, 0) in figures and (round_, model) in figures
+        if (round_, 0) in figures and (round_, subject) in figures
     ]

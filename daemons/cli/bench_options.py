@@ -8,10 +8,11 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import click
 
-from daemons.cli.bench_plan import BATCH, Plan, ShapeText, labels_of
-from daemons.cli.bench_values import Batches, CsvFile, NpzFile, Range, Shape, UnitName, Value
+from daemons.cli.bench_plan import BATCH, INSTALLED, Plan, ShapeText, subjects_of
+from daemons.cli.bench_values import Batches, CsvFile, EngineVersion, NpzFile, Range, Shape, UnitName, Value
 from daemons.core.models import MAX_RUNS, BenchRequest, Extend, InputSpec
 from daemons.core.units import CPU_ONNX
+from daemons.worker.kinds import OPENVINO, ending_of
 
 MAX_EXTENSION_S: Final = 86_400
 DEFAULT_ROUNDS: Final = 4
@@ -63,7 +64,7 @@ _HOW_OFTEN: Final = (
         "--rounds",
         type=click.IntRange(2, 1000),
         metavar="N",
-        help=f"Rounds of a comparison; each measures every model once. Default: {DEFAULT_ROUNDS}.",
+        help=f"Rounds of a comparison; each measures everything once. Default: {DEFAULT_ROUNDS}.",
     ),
     click.option(
         "--timeout",
@@ -78,7 +79,22 @@ _HOW_OFTEN: Final = (
 
 _HOW: Final = (
     click.option(
-        "--unit", "compute_unit", type=UnitName(), default=CPU_ONNX, show_default=True, help="Compute unit to use."
+        "--unit",
+        "units",
+        type=UnitName(),
+        multiple=True,
+        default=(CPU_ONNX,),
+        show_default=CPU_ONNX,
+        help="Compute unit to use. Repeatable: they are compared.",
+    ),
+    click.option(
+        "--engine-version",
+        "versions",
+        type=EngineVersion(),
+        metavar=EngineVersion.name,
+        multiple=True,
+        help=f"Version of the engine, installed once and kept; {INSTALLED!r} is the one that is here. "
+        "Repeatable: they are compared.",
     ),
     click.option(
         "--threads",
@@ -95,6 +111,26 @@ _HOW: Final = (
         "--execution-mode",
         type=click.Choice(["sequential", "parallel"]),
         help="Whether independent operators may run side by side. Default: the engine's choice.",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(["full", "reduced"]),
+        help="full: in the types of the model; reduced: in narrower ones, if they are faster. Default: the engine's.",
+    ),
+    click.option(
+        "--placement",
+        type=click.Choice(["majority", "strict", "any"]),
+        default="majority",
+        show_default=True,
+        help="How much of the graph must have run on the unit: at least half of the nodes, all, or any number.",
+    ),
+    click.option(
+        "--io-binding",
+        is_flag=True,
+        help="Inputs and outputs lie on the unit's own device, so that no run moves them.",
+    ),
+    click.option(
+        "--check-outputs", is_flag=True, help="Compare the outputs with the CPU reference's, and report how far off."
     ),
     click.option(
         "--cold-file", is_flag=True, help="First load with the file out of the page cache, where the system allows it."
@@ -174,6 +210,8 @@ class Asked(NamedTuple):
     extend_runs: int | None
     extend_seconds: float | None
     memory_limit: int | None
+    units: tuple[str, ...]
+    versions: tuple[str | None, ...]
 
 
 def make_plan(models: tuple[Path, ...], asked: Asked, fields: dict[str, Any]) -> Plan:
@@ -181,24 +219,30 @@ def make_plan(models: tuple[Path, ...], asked: Asked, fields: dict[str, Any]) ->
     shapes = _by_name("--shape", asked.shapes)
     if any(BATCH in shape for shape in shapes.values()) and not asked.batches:
         raise click.UsageError(f"a --shape with {BATCH} in it needs --batch, which says how much {BATCH} is")
+    if fields["cold_file"] and any(ending_of(model.name) == OPENVINO for model in models):
+        raise click.UsageError("--cold-file takes one file or folder out of the page cache, and an .xml has its .bin")
     template = BenchRequest(
         model_path="",
         file_name="",
+        compute_unit="",
         inputs=_inputs(asked),
         inputs_path=str(asked.inputs_path.absolute()) if asked.inputs_path else None,
         extend=_extension(asked, fields["num_inference_runs"]),
         memory_limit_bytes=None if asked.memory_limit is None else asked.memory_limit * MB,
         **fields,
     )
-    return Plan(models, labels_of(models), asked.batches or (None,), _rounds(models, asked.rounds), shapes, template)
+    named = subjects_of(models, asked.units, asked.versions or (None,))
+    rounds = _rounds(len(named.subjects), asked.rounds)
+    return Plan(*named, asked.batches or (None,), rounds, shapes, template)
 
 
-def _rounds(models: tuple[Path, ...], rounds: int | None) -> int:
-    if len(models) > 1:
+def _rounds(subjects: int, rounds: int | None) -> int:
+    if subjects > 1:
         return rounds or DEFAULT_ROUNDS
     if rounds is not None:
         raise click.UsageError(
-            "--rounds is for comparing several models; name the model twice to compare it with itself"
+            "--rounds is for comparing several models, units or versions; "
+            "name the model twice to compare it with itself"
         )
     return 1
 

@@ -13,13 +13,25 @@ from daemons.core.models import BenchRequest, InputSpec
 BATCH: Final = "N"
 """Stands in a `--shape` for the batch size that `--batch` is at."""
 
+INSTALLED: Final = "installed"
+"""Stands in an `--engine-version` for the one that is here."""
+
 ShapeText = tuple[int | str, ...]
 
 
-class Case(NamedTuple):
-    """One measurement: which model, at which batch size, in which round of a comparison."""
+class Subject(NamedTuple):
+    """What is measured, and compared with others: a model on a unit with a version of its engine."""
 
-    model: int
+    model: Path
+    unit: str
+    version: str | None = None
+    """As it was asked for, such as ``onnxruntime==1.20.*``; None is the one that is here."""
+
+
+class Case(NamedTuple):
+    """One measurement: of which subject, at which batch size, in which round of a comparison."""
+
+    subject: int
     batch: int | None
     round: int
 
@@ -27,18 +39,23 @@ class Case(NamedTuple):
 class Plan(NamedTuple):
     """All that the command line asked for. A single `batches` of None leaves the batch size to the model."""
 
-    models: tuple[Path, ...]
+    subjects: tuple[Subject, ...]
+    names: tuple[str, ...]
+    """What each subject's model is called in its row."""
     labels: tuple[str, ...]
+    """What each subject is called beside the others, all different."""
+    kind: str
+    """What tells the subjects apart, such as ``model`` or ``unit, version``."""
     batches: tuple[int | None, ...]
     rounds: int
     shapes: dict[str, ShapeText]
     template: BenchRequest
-    """The request of every measurement, but for the model, the batch size and the shapes that depend on it."""
+    """The request of every measurement, but for the subject, the batch size and the shapes that depend on it."""
 
     @property
     def is_comparison(self) -> bool:
         """Whether there is something to compare with."""
-        return len(self.models) > 1
+        return len(self.subjects) > 1
 
     @property
     def is_single(self) -> bool:
@@ -48,22 +65,25 @@ class Plan(NamedTuple):
     @property
     def size(self) -> int:
         """Number of measurements."""
-        return len(self.models) * len(self.batches) * self.rounds
+        return len(self.subjects) * len(self.batches) * self.rounds
 
     def cases(self) -> Iterator[Case]:
         """Every measurement in its order: A B, B A, A B, … at each batch size."""
-        there = range(len(self.models))
+        there = range(len(self.subjects))
         for batch in self.batches:
             for round_ in range(self.rounds):
-                for model in there if round_ % 2 == 0 else reversed(there):
-                    yield Case(model, batch, round_)
+                for subject in there if round_ % 2 == 0 else reversed(there):
+                    yield Case(subject, batch, round_)
 
     def request(self, case: Case) -> BenchRequest:
         """What the measuring process is told."""
+        subject = self.subjects[case.subject]
         return msgspec.structs.replace(
             self.template,
-            model_path=str(self.models[case.model].absolute()),
-            file_name=self.labels[case.model],
+            model_path=str(subject.model.absolute()),
+            file_name=subject.model.name,
+            compute_unit=subject.unit,
+            engine_version=subject.version,
             batch_size=case.batch,
             inputs=_with_shapes(self.template.inputs, self.shapes, case.batch),
         )
@@ -79,7 +99,34 @@ def _with_shapes(inputs: dict[str, InputSpec], shapes: dict[str, ShapeText], bat
     return inputs | changed
 
 
-def labels_of(models: Sequence[Path]) -> tuple[str, ...]:
+class Named(NamedTuple):
+    """Subjects, and how to speak of them: see `Plan`."""
+
+    subjects: tuple[Subject, ...]
+    names: tuple[str, ...]
+    labels: tuple[str, ...]
+    kind: str
+
+
+def subjects_of(models: Sequence[Path], units: Sequence[str], versions: Sequence[str | None]) -> Named:
+    """Every model on every unit with every version. They are told apart by what differs, and by nothing else."""
+    names = model_names(models)
+    apart = {"model": len(models) > 1, "unit": len(units) > 1, "version": len(versions) > 1}
+    parts = [kind for kind, differs in apart.items() if differs] or ["model"]
+    subjects: list[Subject] = []
+    called: list[str] = []
+    labels: list[str] = []
+    for model, name in zip(models, names, strict=True):
+        for unit in units:
+            for version in versions:
+                texts = {"model": name, "unit": unit, "version": version or INSTALLED}
+                subjects.append(Subject(model, unit, version))
+                called.append(name)
+                labels.append(numbered(", ".join(texts[part] for part in parts), labels))
+    return Named(tuple(subjects), tuple(called), tuple(labels), ", ".join(parts))
+
+
+def model_names(models: Sequence[Path]) -> tuple[str, ...]:
     """A name for each model, all different: its file name, with folders where two share it, a number where it is one.
 
     ``a/m.onnx`` and ``b/m.onnx`` are told apart by their folders; the second of a file given twice ends in ``#2``.
@@ -87,11 +134,14 @@ def labels_of(models: Sequence[Path]) -> tuple[str, ...]:
     places = [model.absolute() for model in models]
     names: list[str] = []
     for place in places:
-        others = [other for other in places if other != place]
-        name = _shortest_tail(place, others)
-        again = names.count(name) + sum(used.startswith(f"{name} #") for used in names)
-        names.append(f"{name} #{again + 1}" if again else name)
+        names.append(numbered(_shortest_tail(place, [other for other in places if other != place]), names))
     return tuple(names)
+
+
+def numbered(name: str, used: Sequence[str]) -> str:
+    """The name, with a number at its end if it is `used` already."""
+    again = used.count(name) + sum(other.startswith(f"{name} #") for other in used)
+    return f"{name} #{again + 1}" if again else name
 
 
 def _shortest_tail(place: Path, others: Sequence[Path]) -> str:

@@ -11,7 +11,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from rich.progress import Progress, TaskID
 
-from daemons.cli.bench_files import ModelOnDisk
+from daemons.cli.bench_engines import runner_for
+from daemons.cli.bench_files import on_disk
 from daemons.cli.bench_plan import Case, Plan
 from daemons.cli.tables import make_console, make_progress, shown
 from daemons.core.errors import BenchfleetError
@@ -46,44 +47,47 @@ async def measure_all(plan: Plan, keep: Keep) -> None:
     """Measure, and give each result to `keep` as soon as it is there.
 
     The device's measuring lock is held from before the first measurement until after the last, so that nothing of
-    ours stands between the rounds of a comparison. A model that has failed is left out of the rounds that follow at
-    that batch size. Cancelling ends the measuring process at once.
+    ours, such as installing a version of an engine, stands between the rounds of a comparison or beside another's. A
+    subject that has failed is left out of the rounds that follow at that batch size. Cancelling ends the measuring
+    process at once.
     """
-    runner = Bench()
     with _watching(plan.size) as watch:
-        try:
-            async with measuring_lock().held():
+        async with measuring_lock().held():
+            runner = await runner_for(plan, watch.say)
+            try:
                 await _measure_each(plan, runner, watch, keep)
-        finally:
-            await runner.close()
+            finally:
+                await runner.close()
 
 
 async def _measure_each(plan: Plan, runner: Bench, watch: _Watch, keep: Keep) -> None:
-    files, device = [await ModelOnDisk(path).read() for path in plan.models], _device()
+    files = {model: await on_disk(model) for model in dict.fromkeys(subject.model for subject in plan.subjects)}
+    device = _device()
     failed: set[tuple[int, int | None]] = set()
     for case in plan.cases():
-        if (case.model, case.batch) in failed:
+        if (case.subject, case.batch) in failed:
             watch.skip()
             continue
-        result = await _measured(plan, case, runner, watch)
-        result.row.update(files[case.model].facts, **device)
-        files[case.model].require_same()
+        result, file = await _measured(plan, case, runner, watch), files[plan.subjects[case.subject].model]
+        result.row.update(file.facts, **device)
+        file.require_same()
         if not result.is_complete:
-            failed.add((case.model, case.batch))
+            failed.add((case.subject, case.batch))
         keep(result)
 
 
 async def _measured(plan: Plan, case: Case, runner: Bench, watch: _Watch) -> Result:
     request = plan.request(case)
-    watch.begin(request.file_name)
-    await runner.prepare()
+    watch.begin(plan.labels[case.subject])
+    await runner.prepare(request)
     started = _now()
     try:
         outcome = await runner.measure(request, watch.advance)
     except OSError as error:
         raise BenchfleetError(f"no measuring process can be started: {error}") from error
     trace = {"StartedAt": started, "EndedAt": _now()}
-    row = {"Status": outcome.status.value, "FileName": request.file_name, "ComputeUnits": request.compute_unit}
+    named = {"FileName": plan.names[case.subject], "ComputeUnits": request.compute_unit}
+    row = {"Status": outcome.status.value, **named}
     return Result(case, msgspec.to_builtins(outcome.measurement) | row | trace, _evidence(outcome))
 
 
@@ -120,6 +124,10 @@ class _Watch:
         short = label if len(label) <= LONGEST_LABEL else f"…{label[1 - LONGEST_LABEL :]}"
         self._label = place + shown(short)
         self._paint("starting", None, None)
+
+    def say(self, text: str) -> None:
+        """What keeps the first measurement waiting."""
+        self._progress.update(self._task, description=shown(text), refresh=True)
 
     def skip(self) -> None:
         """The next measurement is left out."""

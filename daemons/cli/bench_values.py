@@ -12,9 +12,11 @@ from typing import Any, Final
 
 import click
 
-from daemons.cli.bench_plan import BATCH, ShapeText
+from daemons.cli.bench_plan import BATCH, INSTALLED, ShapeText
+from daemons.core.errors import InvalidInput
+from daemons.core.requirement import requirement
 from daemons.core.units import CPU_ONNX, is_unit_name
-from daemons.worker.kinds import CORE_ML_FOLDERS, ending_of
+from daemons.worker.kinds import CORE_ML_FOLDERS, OPENVINO, WEIGHTS, ending_of
 
 MAX_SIZE: Final = 2**31
 MAX_DIMENSIONS: Final = 32
@@ -26,7 +28,7 @@ STDOUT: Final = "-"
 
 
 class ModelFile(click.ParamType[Path]):
-    """A file to measure, or the folder that a Core ML model is; says why anything else is none."""
+    """A file to measure, the folder that a Core ML model is, or an .xml whose .bin is beside it; else says why not."""
 
     name = "model"
 
@@ -41,6 +43,9 @@ class ModelFile(click.ParamType[Path]):
             self.fail(f"{value} is a URL: a campaign takes URLs, this takes files; download it first", param, ctx)
         if not path.is_file():
             self.fail(f"there is no file {value}", param, ctx)
+        if ending_of(path.name) == OPENVINO and not path.with_suffix(WEIGHTS).is_file():
+            missing = path.with_suffix(WEIGHTS).name
+            self.fail(f"beside {value} there is no {missing}, which holds its weights", param, ctx)
         return self._readable(path, param, ctx)
 
     def _readable(self, path: Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
@@ -191,3 +196,18 @@ class UnitName(click.ParamType[str]):
                 ctx,
             )
         return str(value)
+
+
+class EngineVersion(click.ParamType[str | None]):
+    """``onnxruntime==1.20.*``, or the word for the one that is here."""
+
+    name = "PACKAGE==VERSION"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | None:
+        """The requirement, or None for the one that is here."""
+        if value == INSTALLED:
+            return None
+        try:
+            return str(requirement(str(value)))
+        except InvalidInput as error:
+            self.fail(f"{error}; {INSTALLED!r} is the one that is here", param, ctx)

@@ -9,7 +9,9 @@ import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
+import onnxruntime as ort
 import psutil
 import pytest
 
@@ -17,6 +19,7 @@ from daemons.core.results import COLUMNS
 from daemons.worker.engines.tiny import TINY_ONNX
 from tests.support.light_models import light_models
 from tests.support.processes import environment, living_children, until
+from tests.support.wheels import Index, hermetic, serving_index
 
 SQUEEZENET = str(light_models() / "light_squeezenet.onnx")
 WITH_A_LOCK_OF_ITS_OWN = (
@@ -27,6 +30,7 @@ WITH_A_LOCK_OF_ITS_OWN = (
 )
 """The command in a machine's lock that no other test or benchmark on this machine can hold for minutes."""
 
+ROOT = Path(__file__).parents[2]
 QUICK = ("--runs", "3", "--loads", "2", "--warmup", "1")
 
 
@@ -119,6 +123,35 @@ def test_a_csv_has_the_columns_of_a_campaigns(bench, folder):
     assert tuple(row) == COLUMNS
     assert len(row["ModelHash"]) == 64
     assert sorted(path.name for path in folder.iterdir()) == ["bad.onnx", "figures.csv", "tiny.onnx"]
+
+
+def test_a_unit_that_this_machine_lacks_is_a_sentence_before_anything_is_measured(bench, folder):
+    if set(ort.get_available_providers()) - {"AzureExecutionProvider", "CPUExecutionProvider"}:
+        pytest.skip("this ONNX Runtime may have a GPU here")
+    done = bench("tiny.onnx", "--unit", "CPU (ONNX)", "--unit", "GPU (ONNX)", "--csv", "figures.csv", *QUICK)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "GPU (ONNX) needs" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (folder / "figures.csv").exists()
+
+
+def test_a_version_of_a_package_that_the_units_engine_is_not_from_is_used_wrongly(bench):
+    done = bench("tiny.onnx", "--engine-version", "openvino==2025.1.0", *QUICK)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--engine-version openvino==2025.1.0: CPU (ONNX) is served by ONNX Runtime, from onnxruntime" in done.stderr
+
+
+def test_a_version_that_can_not_be_had_is_a_sentence_before_anything_is_measured(bench, folder, tmp_path, monkeypatch):
+    hermetic(monkeypatch, ROOT)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    with serving_index(Index()) as index:
+        monkeypatch.setenv("PIP_INDEX_URL", index.url)
+        asked = ("--engine-version", "installed", "--engine-version", "onnxruntime==1.20.*")
+        done = bench("tiny.onnx", *asked, "--csv", "figures.csv", *QUICK)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "onnxruntime==1.20.* can't be installed: the package index has no onnxruntime" in done.stderr
+    assert not (folder / "figures.csv").exists()
 
 
 def test_a_pipe_gets_plain_text(bench):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import psutil
@@ -15,13 +17,15 @@ from daemons.core.lifecycle import ReportStatus
 from daemons.core.models import BenchRequest
 from daemons.worker.bench.runner import Bench
 from daemons.worker.engines.serving import Serves
+from daemons.worker.engines.tiny import TINY_ONNX
 from daemons.worker.environments import RECORD, Environments, NotPrepared
 from tests.support.light_models import light_models
-from tests.support.processes import until
+from tests.support.processes import run_command, until
 from tests.support.wheels import TOY, Index, hermetic, serving_index
 
 ROOT = Path(__file__).parents[2]
 UNIT = "CPU (Toy)"
+OLD = "onnxruntime==1.22.*"
 SERVING = {UNIT: [Serves("tests.support.toy_engine:ToyEngine", "Toy", (".toy",), (TOY,))]}
 
 
@@ -236,25 +240,49 @@ async def test_an_index_that_is_away_is_told(tmp_path, alone, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def old_runtime(tmp_path_factory):
-    """Where an older ONNX Runtime is, installed once for all tests, from the index that pip is configured for."""
-    return Environments(tmp_path_factory.mktemp("old"), allowed=["onnxruntime"])
+def state_home(tmp_path_factory):
+    """A user's state, in which an older ONNX Runtime is installed once, from the index that pip is configured for."""
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture
+async def old_runtime(state_home):
+    kept = Environments(state_home / "benchfleet" / "bench" / "engines", allowed=["onnxruntime"])
+    try:
+        async with kept.using(OLD, list):
+            pass
+    except NotPrepared as error:
+        if "can't be reached" in str(error) or "the package index has no onnxruntime" in str(error):
+            pytest.skip(f"no package index is at hand: {error}")
+        raise
+    return kept
 
 
 async def test_an_older_onnx_runtime_measures_a_real_network(old_runtime):
     runner = Bench(environments=old_runtime)
     path = light_models() / "light_squeezenet.onnx"
-    request = BenchRequest(
-        model_path=str(path), file_name=path.name, compute_unit="CPU (ONNX)", engine_version="onnxruntime==1.22.*"
-    )
+    request = BenchRequest(model_path=str(path), file_name=path.name, compute_unit="CPU (ONNX)", engine_version=OLD)
     try:
         outcome = await runner.measure(request, ignore)
     finally:
         await runner.close()
-    remark = outcome.measurement.remark or ""
-    if "can't be reached" in remark or "the package index has no onnxruntime" in remark:
-        pytest.skip(f"no package index is at hand: {remark}")
-    assert outcome.status is ReportStatus.COMPLETE, remark
+    assert outcome.status is ReportStatus.COMPLETE, outcome.measurement.remark
     assert outcome.measurement.engine_version.startswith("1.22.")
     assert outcome.measurement.inference_ms_median > 0
     assert outcome.measurement.execution_provider == "CPUExecutionProvider"
+
+
+def test_two_versions_are_compared_by_one_command(old_runtime, state_home, tmp_path, monkeypatch):
+    (tmp_path / "tiny.onnx").write_bytes(TINY_ONNX)
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    asked = ("--engine-version", OLD, "--engine-version", "installed")
+    quick = ("--runs", "3", "--loads", "1", "--warmup", "1", "--rounds", "2", "--json")
+    done = run_command("bench", "tiny.onnx", *asked, *quick, cwd=tmp_path, XDG_STATE_HOME=str(state_home))
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert [row["Subject"] for row in document["results"]] == [OLD, "installed", "installed", OLD]
+    old, new, *_ = (row["EngineVersion"] for row in document["results"])
+    assert old.startswith("1.22.")
+    assert new == metadata.version("onnxruntime")
+    assert {(row["FileName"], row["Status"]) for row in document["results"]} == {("tiny.onnx", "Complete")}
+    assert {(one["base"], one["head"], one["rounds"]) for one in document["comparisons"]} == {(OLD, "installed", 2)}

@@ -18,7 +18,8 @@ from daemons.core.models import MAX_RUNS, Extend, InputSpec
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "m.onnx").write_bytes(b"model")
+    for name in ("m.onnx", "lonely.xml", "ir.xml", "ir.bin"):
+        (tmp_path / name).write_bytes(b"model")
     with zipfile.ZipFile(tmp_path / "in.npz", "w") as archive:
         archive.writestr("x.npy", b"")
     return tmp_path
@@ -66,6 +67,8 @@ def test_without_options_everything_is_the_engines_choice(planned):
     assert (found.batch_size, found.inputs_path, found.extend, found.memory_limit_bytes) == (None,) * 4
     assert found.inputs == {}
     assert not found.cold_file
+    assert (found.compute_unit, found.engine_version, found.precision) == ("CPU (ONNX)", None, None)
+    assert (found.placement, found.io_binding, found.check_outputs) == ("majority", False, False)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +81,13 @@ def test_without_options_everything_is_the_engines_choice(planned):
         ("--timeout 2.5", "timeout_s", 2.5),
         ("--seed 9", "seed", 9),
         ("--cold-file", "cold_file", True),
+        ("--placement strict", "placement", "strict"),
+        ("--io-binding", "io_binding", True),
+        ("--check-outputs", "check_outputs", True),
+        ("--precision reduced", "precision", "reduced"),
+        ("--engine-version onnxruntime==1.20.*", "engine_version", "onnxruntime==1.20.*"),
+        ("--engine-version installed", "engine_version", None),
+        ("--unit CPU(X)", "compute_unit", "CPU (X)"),
         ("--graph-optimization basic", "graph_optimization", "basic"),
         ("--execution-mode parallel", "execution_mode", "parallel"),
         ("--memory-limit 100", "memory_limit_bytes", 100 * 2**20),
@@ -98,7 +108,8 @@ def test_without_options_everything_is_the_engines_choice(planned):
     ],
 )
 def test_an_option_sets_its_field(planned, arguments, field, value):
-    found = getattr(request(planned("m.onnx", *arguments.split())), field)
+    words = [word.replace("CPU(", "CPU (") for word in arguments.split()]
+    found = getattr(request(planned("m.onnx", *words)), field)
     assert found == value
     if field == "inputs":  # True == 1, and 5 == 5.0
         assert [type(one.value) for one in found.values()] == [type(one.value) for one in value.values()]
@@ -112,6 +123,23 @@ def test_rounds_are_four_for_several_models_and_one_for_one(planned):
     assert planned("m.onnx").rounds == 1
     assert planned("m.onnx", "m.onnx").rounds == 4
     assert planned("m.onnx", "m.onnx", "--rounds", "7").rounds == 7
+    assert planned("m.onnx", "--unit", "CPU (ONNX)", "--unit", "CPU (OpenVINO)").rounds == 4
+
+
+def test_two_versions_of_one_model_are_a_comparison(planned):
+    one = planned("m.onnx", "--engine-version", "onnxruntime==1.20.*", "--engine-version", "installed")
+    assert one.labels == ("onnxruntime==1.20.*", "installed")
+    assert [one.request(case).engine_version for case in one.cases()][:4] == [
+        "onnxruntime==1.20.*",
+        None,
+        None,
+        "onnxruntime==1.20.*",
+    ]
+
+
+def test_an_openvino_model_is_named_by_its_xml(planned, folder):
+    made = request(planned("ir.xml"))
+    assert (made.model_path, made.file_name) == (str(folder / "ir.xml"), "ir.xml")
 
 
 @pytest.mark.parametrize("name", ["Net.mlpackage", "Net.MLMODELC"])
@@ -145,6 +173,13 @@ def test_a_core_ml_model_is_a_folder(planned, folder, name):
         ("m.onnx --batch 4,4", ["twice"]),
         ("m.onnx --batch 0,4", ["from 1 to 65,536"]),
         ("m.onnx --rounds 3", ["name the model twice"]),
+        ("m.onnx --engine-version 1.20", ["such as `onnxruntime==1.20.1`", "'installed'"]),
+        ("m.onnx --engine-version onnxruntime>=1.20", ["such as `onnxruntime==1.20.1`"]),
+        ("m.onnx --engine-version --pre==1", ["such as `onnxruntime==1.20.1`"]),
+        ("m.onnx --placement most", ["'majority', 'strict', 'any'"]),
+        ("m.onnx --precision half", ["'full', 'reduced'"]),
+        ("lonely.xml", ["beside lonely.xml there is no lonely.bin"]),
+        ("ir.xml --cold-file", ["an .xml has its .bin"]),
         ("m.onnx m.onnx --rounds 1", ["2<=x<="]),
         ("m.onnx --extend-runs 9", ["--runs asks for 10"]),
         ("m.onnx --extend-seconds 0", ["0<x<="]),

@@ -6,21 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from daemons.cli.bench_plan import Case, Plan, labels_of
+from daemons.cli.bench_plan import Case, Plan, model_names, subjects_of
 from daemons.core.models import BenchRequest, InputSpec
 
-TEMPLATE = BenchRequest(
-    model_path="", file_name="", compute_unit="CPU (ONNX)", inputs={"x": InputSpec(range=[0.0, 1.0])}
-)
+TEMPLATE = BenchRequest(model_path="", file_name="", compute_unit="", inputs={"x": InputSpec(range=[0.0, 1.0])})
 
 
-def plan(*models, batches=(None,), rounds=1, shapes=None):
-    paths = tuple(map(Path, models))
-    return Plan(paths, labels_of(paths), batches, rounds, shapes or {}, TEMPLATE)
+CPU = "CPU (ONNX)"
+OTHER = "CPU (OpenVINO)"
+OLD, NEW = "onnxruntime==1.20.*", "onnxruntime==1.22.1"
+
+
+def plan(*models, batches=(None,), rounds=1, shapes=None, units=(CPU,), versions=(None,)):
+    named = subjects_of(tuple(map(Path, models)), units, versions)
+    return Plan(*named, batches, rounds, shapes or {}, TEMPLATE)
 
 
 def order(one):
-    return [(case.round, "ABC"[case.model]) for case in one.cases()]
+    return [(case.round, "ABC"[case.subject]) for case in one.cases()]
 
 
 def test_two_models_are_measured_abba():
@@ -65,4 +68,53 @@ def test_a_relative_path_is_sent_as_an_absolute_one():
     ],
 )
 def test_every_model_has_a_name_of_its_own(models, labels):
-    assert labels_of([Path(model) for model in models]) == labels
+    assert model_names([Path(model) for model in models]) == labels
+
+
+# Units and versions
+
+
+def test_every_model_is_measured_on_every_unit_with_every_version():
+    one = plan("a.onnx", "b.onnx", units=(CPU, OTHER), versions=(OLD, None))
+    assert [(str(subject.model), subject.unit, subject.version) for subject in one.subjects] == [
+        (model, unit, version) for model in ("a.onnx", "b.onnx") for unit in (CPU, OTHER) for version in (OLD, None)
+    ]
+    assert len(set(one.labels)) == one.size == 8
+
+
+@pytest.mark.parametrize(
+    ("models", "units", "versions", "kind", "labels"),
+    [
+        (["m.onnx"], [CPU], [None], "model", ("m.onnx",)),
+        (["m.onnx"], [OTHER], [OLD], "model", ("m.onnx",)),
+        (["m.onnx"], [CPU, OTHER], [None], "unit", (CPU, OTHER)),
+        (["m.onnx"], [CPU], [OLD, None], "version", (OLD, "installed")),
+        (["m.onnx"], [CPU], [OLD, OLD], "version", (OLD, f"{OLD} #2")),
+        (["a.onnx", "b.onnx"], [CPU], [OLD], "model", ("a.onnx", "b.onnx")),
+        (
+            ["a.onnx", "b.onnx"],
+            [CPU],
+            [OLD, NEW],
+            "model, version",
+            (f"a.onnx, {OLD}", f"a.onnx, {NEW}", f"b.onnx, {OLD}", f"b.onnx, {NEW}"),
+        ),
+    ],
+)
+def test_subjects_are_told_apart_by_what_differs_and_by_nothing_else(models, units, versions, kind, labels):
+    one = plan(*models, units=units, versions=versions)
+    assert (one.kind, one.labels) == (kind, labels)
+
+
+def test_versions_of_one_model_are_compared_abba_and_each_is_asked_for():
+    one = plan("m.onnx", versions=(OLD, NEW), rounds=2)
+    requests = [one.request(case) for case in one.cases()]
+    assert [request.engine_version for request in requests] == [OLD, NEW, NEW, OLD]
+    assert {(request.file_name, request.compute_unit) for request in requests} == {("m.onnx", CPU)}
+    assert one.is_comparison
+
+
+def test_a_file_that_is_given_twice_is_asked_for_by_its_own_name():
+    """What kind of model it is, is told by the end of its name."""
+    one = plan("m.mlpackage", "m.mlpackage")
+    assert one.names == ("m.mlpackage", "m.mlpackage #2")
+    assert one.request(Case(1, None, 0)).file_name == "m.mlpackage"

@@ -9,25 +9,26 @@ import pytest
 from rich.console import Console
 
 from daemons.cli.bench_compare import compare_all, digits_for
-from daemons.cli.bench_plan import Case, Plan, labels_of
-from daemons.cli.bench_report import document, items_per_second, print_report, took_batch
+from daemons.cli.bench_details import items_per_second, took_batch
+from daemons.cli.bench_plan import Case, Plan, subjects_of
+from daemons.cli.bench_report import document, print_report
 from daemons.cli.bench_run import Result
 from daemons.core.models import BenchRequest
 
-TEMPLATE = BenchRequest(model_path="", file_name="", compute_unit="CPU (ONNX)")
+TEMPLATE = BenchRequest(model_path="", file_name="", compute_unit="")
+UNIT, OTHER = "CPU (ONNX)", "CPU (OpenVINO)"
 A, B, C = "a.onnx", "b.onnx", "c.onnx"
 
 
-def plan(*models, batches=(None,), rounds=1):
-    paths = tuple(map(Path, models))
-    return Plan(paths, labels_of(paths), batches, rounds, {}, TEMPLATE)
+def plan(*models, batches=(None,), rounds=1, units=(UNIT,), versions=(None,)):
+    return Plan(*subjects_of(tuple(map(Path, models)), units, versions), batches, rounds, {}, TEMPLATE)
 
 
-def result(inference=2.0, *, model=0, batch=None, round_=0, samples=(), **more):
+def result(inference=2.0, *, subject=0, batch=None, round_=0, samples=(), **more):
     """A measurement that went well."""
     row = {
         "Status": "Complete",
-        "FileName": (A, B, C)[model],
+        "FileName": (A, B, C)[subject],
         "ComputeUnits": "CPU (ONNX)",
         "DeviceName": "dev",
         "Soc": "Chip",
@@ -44,21 +45,21 @@ def result(inference=2.0, *, model=0, batch=None, round_=0, samples=(), **more):
         "PeakInferenceRamUsage": 64.0,
         "InputShapes": f"x: {batch or 1}x3x8x8 float32",
     }
-    return Result(Case(model, batch, round_), row | more, {"Samples": {"InferenceMs": list(samples)}})
+    return Result(Case(subject, batch, round_), row | more, {"Samples": {"InferenceMs": list(samples)}})
 
 
-def failed(remark, *, model=0, batch=None, round_=0):
-    row = {**result(model=model).row, "Status": "Failed", "Remark": remark}
+def failed(remark, *, subject=0, batch=None, round_=0):
+    row = {**result(subject=subject).row, "Status": "Failed", "Remark": remark}
     kept = {name: row[name] for name in ("Status", "FileName", "ComputeUnits", "DeviceName", "Soc", "Ram", "DeviceOs")}
-    return Result(Case(model, batch, round_), {**kept, "Remark": remark}, {})
+    return Result(Case(subject, batch, round_), {**kept, "Remark": remark}, {})
 
 
-def rounds(*pairs, model=1):
-    """Both models in each round."""
+def rounds(*pairs, subject=1):
+    """Both subjects in each round."""
     return [
         one
         for round_, (base, head) in enumerate(pairs)
-        for one in (result(base, round_=round_), result(head, model=model, round_=round_))
+        for one in (result(base, round_=round_), result(head, subject=subject, round_=round_))
     ]
 
 
@@ -125,6 +126,44 @@ def test_text_from_a_model_is_not_obeyed_as_markup():
     assert "[red]x" in printed(plan(A), [failed("[red]x")])
 
 
+def test_where_the_model_ran_and_in_which_precision_is_told():
+    row = {"ExecutionProvider": "CUDAExecutionProvider, CPUExecutionProvider", "ProviderShare": 0.9996}
+    row |= {"NodePlacement": "CUDAExecutionProvider 2500, CPUExecutionProvider 1", "Precision": "tf32"}
+    said = printed(plan(A), [result(**row)])
+    assert "placement: 100.0% of the nodes on CUDAExecutionProvider (CUDAExecutionProvider 2500, CPU" in said
+    assert "; precision: tf32" in said
+    said = printed(plan(A), [result(ExecutionProvider="CPUExecutionProvider", ProviderShare=1.0)])
+    assert "placement: 100% of the nodes on CPUExecutionProvider\n" in said
+    assert "placement" not in printed(plan(A), [result()])
+
+
+def test_whether_runs_include_the_transfer_is_told():
+    assert "transfer to and from the unit's own memory: part of every run" in printed(
+        plan(A), [result(Transfer="included")]
+    )
+    assert "left out of the runs" in printed(plan(A), [result(Transfer="excluded")])
+    assert "transfer" not in printed(plan(A), [result()])
+
+
+def test_what_is_known_of_the_gpu_is_told():
+    gpu = {"GpuName": "Big One", "GpuDriver": "550.1", "GpuMemoryTotal": 81559.0, "GpuMemoryAfterLoad": 1234.0}
+    gpu |= {"GpuMemoryAfterInference": 1300.0, "GpuClockMhz": 1980.0, "GpuUtilization": 45.0}
+    said = printed(plan(A), [result(**gpu, GpuThrottleReasons="none")])
+    assert "gpu: Big One, driver 550.1" in said
+    assert "gpu: 1,234 MB in use after loading, 1,300 after the runs, of 81,559" in said
+    assert "gpu: 45.00 % busy at 1,980 MHz, throttled: none" in said
+    assert "gpu" not in printed(plan(A), [result()])
+
+
+def test_how_far_the_outputs_are_off_is_told():
+    checked = {"OutputReference": "ONNX Runtime 1.32.0, CPU", "OutputMaxAbsDiff": 1.234e-6, "OutputMaxRelDiff": 3e-4}
+    said = printed(plan(A), [result(**checked, OutputPsnr=132.14)])
+    assert "outputs: compared with ONNX Runtime 1.32.0, CPU\n" in said
+    assert "outputs: at most 1.2e-06 off, 0.0003 of the value, PSNR 132.1 dB" in said
+    assert "outputs: identical" in printed(plan(A), [result(**checked | {"OutputMaxAbsDiff": 0.0})])
+    assert "outputs" not in printed(plan(A), [result()])
+
+
 # A sweep
 
 
@@ -175,7 +214,7 @@ def test_no_difference_is_said_to_be_none():
 
 
 def test_each_model_is_compared_with_the_first():
-    results = rounds((1.0, 2.0), (1.0, 2.1)) + [result(3.0 + at / 10, model=2, round_=at) for at in (0, 1)]
+    results = rounds((1.0, 2.0), (1.0, 2.1)) + [result(3.0 + at / 10, subject=2, round_=at) for at in (0, 1)]
     found = compare_all(plan(A, B, C, rounds=2), results)
     inference = [(one.base, one.head) for one in found if one.metric == "InferenceMsMedian"]
     assert inference == [(A, B), (A, C)]
@@ -189,7 +228,7 @@ def test_only_rounds_with_both_models_count():
 
 def test_batch_sizes_are_compared_apart():
     results = [
-        result(base, model=model, batch=batch, round_=round_)
+        result(base, subject=model, batch=batch, round_=round_)
         for batch, ratio in ((1, 2.0), (4, 3.0))
         for round_ in (0, 1)
         for model, base in ((0, 1.0), (1, ratio + round_ / 1000))
@@ -202,7 +241,7 @@ def test_batch_sizes_are_compared_apart():
 
 
 def test_a_failed_model_does_not_hide_the_others():
-    results = [*rounds((1.0, 2.0), (1.0, 2.02)), failed("not a model", model=2)]
+    results = [*rounds((1.0, 2.0), (1.0, 2.02)), failed("not a model", subject=2)]
     said = printed(plan(A, B, C, rounds=2), results)
     assert "b.onnx" in said
     assert "c.onnx can't be compared with a.onnx: no round has figures of both" in said
@@ -211,7 +250,7 @@ def test_a_failed_model_does_not_hide_the_others():
 
 def test_what_disturbed_many_measurements_is_said_once():
     results = [
-        result(round_=round_, model=model, Warnings=[f"the runs spread by {round_ + 5}.1%"])
+        result(round_=round_, subject=model, Warnings=[f"the runs spread by {round_ + 5}.1%"])
         for round_ in (0, 1, 2)
         for model in (0, 1)
     ]
@@ -223,7 +262,7 @@ def test_what_disturbed_many_measurements_is_said_once():
 def test_measurements_that_are_not_stable_are_counted_with_the_reason():
     noisy = {"Verdict": "noisy", "VerdictReasons": ["the runs spread by 9 %"]}
     stable = {"Verdict": "stable", "VerdictReasons": []}
-    results = [result(round_=at, model=at % 2, **(noisy if at < 3 else stable)) for at in range(4)]
+    results = [result(round_=at, subject=at % 2, **(noisy if at < 3 else stable)) for at in range(4)]
     assert "note 3 of 4 measurements: noisy: the runs spread by 9 %" in printed(plan(A, B, rounds=4), results)
 
 
@@ -241,6 +280,65 @@ def test_measurements_that_are_not_stable_are_counted_with_the_reason():
 )
 def test_as_many_decimals_as_it_takes(low, high, digits):
     assert digits_for(low, high) == digits
+
+
+def of_versions(**more):
+    """Two versions of an engine, two rounds."""
+    figures = [(0, 2.0, "1.20.1"), (1, 1.8, "1.22.1")]
+    return [
+        result(value + round_ / 1000, subject=subject, round_=round_, Engine="ONNX Runtime", EngineVersion=version)
+        for round_ in (0, 1)
+        for subject, value, version in figures
+    ]
+
+
+VERSIONS = ("onnxruntime==1.20.*", "onnxruntime==1.22.*")
+
+
+def test_versions_are_told_apart_and_what_really_ran_is_named():
+    said = printed(plan(A, versions=VERSIONS, rounds=2), of_versions())
+    lines = said.splitlines()
+    assert lines[1] == "a.onnx on CPU (ONNX)"
+    assert lines[2].split()[:3] == ["version", "load", "(ms)"]
+    assert lines[3].startswith("onnxruntime==1.20.*  20.0")
+    assert "onnxruntime==1.20.*: ran by ONNX Runtime 1.20.1 on None" in said
+    assert "onnxruntime==1.22.* takes 0.9000x the time of onnxruntime==1.20.*" in said
+
+
+def test_a_comparison_of_versions_fits_80_columns():
+    said = printed(plan(A, versions=VERSIONS, rounds=2), of_versions(), terminal=True)
+    assert max(map(len, said.splitlines())) <= 80
+    for row in said.splitlines()[3:5]:
+        assert row.rstrip().endswith("— / 64.0"), "in one line"
+
+
+def test_units_are_told_apart_by_their_names():
+    results = rounds((2.0, 1.0), (2.0, 1.01))
+    said = printed(plan(A, units=(UNIT, OTHER), rounds=2), results)
+    assert said.splitlines()[1].strip() == "a.onnx"
+    assert "CPU (OpenVINO) takes 0.50" in said
+    said = printed(plan(A, units=(UNIT, OTHER), rounds=2), [result(), failed("no such operator", subject=1)])
+    assert "note CPU (OpenVINO): no such operator" in said
+
+
+@pytest.mark.parametrize(
+    ("precisions", "is_told"),
+    [
+        (("float32", "bfloat16"), True),
+        (("as written", "bfloat16"), True),
+        (("as written", "float32"), False),
+        (("bfloat16", "bfloat16"), False),
+        (("as written", None), False),
+    ],
+)
+def test_a_comparison_of_two_precisions_is_said_to_be_one(precisions, is_told):
+    results = rounds((2.0, 1.0), (2.0, 1.01))
+    for one in results:
+        one.row["Precision"] = precisions[one.case.subject]
+    said = printed(plan(A, units=(UNIT, OTHER), rounds=2), results)
+    assert ("two computations" in said) is is_told
+    if is_told:
+        assert f"CPU (ONNX): {precisions[0]}, CPU (OpenVINO): {precisions[1]}" in said
 
 
 # For programs
@@ -261,6 +359,7 @@ def test_several_measurements_are_a_list():
 def test_a_comparison_is_an_object_of_results_and_comparisons():
     found = document(plan(A, B, rounds=2), rounds((1.0, 2.0), (1.0, 2.02)))
     assert [row["Round"] for row in found["results"]] == [1, 1, 2, 2]
+    assert [row["Subject"] for row in found["results"]] == [A, B, A, B]
     (first, *_) = found["comparisons"]
     assert (first["base"], first["head"], first["metric"]) == (A, B, "InferenceMsMedian")
     assert first["low"] < first["ratio"] < first["high"]

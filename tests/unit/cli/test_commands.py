@@ -148,7 +148,9 @@ def test_a_page_that_was_saved_as_a_model_is_a_sentence(command, tmp_path):
 def test_a_unit_that_is_not_there_is_a_sentence(command):
     done = command("bench", SQUEEZENET, "--unit", "NPU (Dream)")
     assert done.returncode == 1
-    assert "NPU (Dream)" in done.stdout
+    assert done.stdout == ""
+    assert done.stderr.startswith("benchfleet: no engine here serves NPU (Dream); served are CPU (ONNX)")
+    assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stdout + done.stderr
 
 
