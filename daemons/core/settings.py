@@ -92,6 +92,8 @@ class OrchestratorStorage(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Uploaded models and the embedded server's data. null: $STATE_DIRECTORY, else the user's own state folder."""
     outputs_dir: FilePath | None = None
     """Where each campaign's CSV file goes. null: `outputs` inside data_dir."""
+    retention_days: Annotated[float, Meta(gt=0, le=36_500)] | None = 30.0
+    """A campaign leaves the store so long after its end; its CSV file stays. null: never."""
 
 
 class FleetSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

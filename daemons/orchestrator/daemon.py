@@ -19,8 +19,11 @@ from daemons.orchestrator.api import context
 from daemons.orchestrator.api.app import make_app
 from daemons.orchestrator.api.guard import Guard, check_exposure, read_tokens
 from daemons.orchestrator.dispatch import Dispatcher
-from daemons.orchestrator.duties import DutyRounds
+from daemons.orchestrator.duties import Duty, DutyRounds
+from daemons.orchestrator.outputs import folder_mark
 from daemons.orchestrator.reaper import Reaper
+from daemons.orchestrator.retention import EVERY_S as RETENTION_EVERY_S
+from daemons.orchestrator.retention import Retention
 from daemons.orchestrator.writer import Writer
 from daemons.runtime.folders import state_folder
 from daemons.runtime.locks import FileLock
@@ -51,7 +54,24 @@ class Parts:
         self.dispatcher = Dispatcher(store, beat_s=settings.fleet.heartbeat_interval_s)
         self.reaper = Reaper(store, settings.fleet)
         self.writer = Writer(store, outputs)
-        self.duties = DutyRounds(store, self.reaper, self.writer, settings.fleet.duty_interval_s)
+        retention = Retention(store, settings.storage.retention_days)
+        self.duties = DutyRounds(
+            store,
+            (
+                Duty("reaper", self.reaper.round),
+                Duty("writer", self.writer.flush),
+                Duty("retention", retention.round, RETENTION_EVERY_S),
+            ),
+            settings.fleet.duty_interval_s,
+            on_gap=self.reaper.restart,
+            problems=self._problems,
+            mark=folder_mark(outputs),
+        )
+
+    def _problems(self) -> dict[str, str]:
+        """What stands in the way of a duty of this process, by the duty's name."""
+        error = self.writer.counts.last_error
+        return {} if error is None else {"writer": f"results can't be written: {error}"}
 
     def application(self, guard: Guard) -> web.Application:
         """The API, with all that its handlers reach for."""

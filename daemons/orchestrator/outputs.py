@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from daemons.core.errors import NotFound
+from daemons.runtime.files import write_atomically
+
+MARK_FILE: Final = ".benchfleet-outputs"
 
 _RESULTS_FILE: Final = re.compile(r"(campaign-\d{1,20})_\d{8}_\d{6}_results\.csv")
 
@@ -43,6 +47,27 @@ def results_file(outputs: Path, filename: str) -> Path:
     if not _RESULTS_FILE.fullmatch(filename) or path.is_symlink() or not path.is_file():
         raise NotFound(f"there is no results file {filename[:120]!r}; GET /api/results/files lists them")
     return path
+
+
+def remove_older_files(newest: Path, campaign_id: str) -> None:
+    """Leave `newest` alone of a campaign's files. One that was opened again ends a second time, under another name."""
+    for path in _results_files(newest.parent):
+        if _campaign_of(path) == campaign_id and path.name < newest.name:
+            path.unlink(missing_ok=True)
+
+
+def folder_mark(outputs: Path) -> str:
+    """What tells this folder from others, made if it has none: two orchestrators that read the same share it.
+
+    Empty where it can't be written: the writer will say so when it has something to write.
+    """
+    path = outputs / MARK_FILE
+    try:
+        if not path.is_file():
+            write_atomically(path, secrets.token_hex(8).encode())
+        return path.read_text("ascii", errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def find_results_file(outputs: Path, campaign_id: str) -> Path | None:

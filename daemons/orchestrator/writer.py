@@ -12,6 +12,7 @@ import structlog
 from daemons.core.errors import NotFound
 from daemons.core.lifecycle import CampaignStatus
 from daemons.core.results import csv_filename, to_csv
+from daemons.orchestrator.outputs import remove_older_files
 from daemons.runtime.files import write_atomically
 from daemons.store import Store
 from daemons.store.keys import campaign_of
@@ -61,7 +62,7 @@ class Writer:
         is_done = True
         for campaign_id, settled in entries.items():
             if await self._write_if_ended(campaign_id, written):
-                await self._store.outbox.acknowledge(settled)
+                await self._store.outbox.acknowledge(campaign_id, settled, written.get(campaign_id))
             else:
                 is_done = False
         return is_done
@@ -87,5 +88,6 @@ class Writer:
         path = self.outputs / csv_filename(campaign_id, ended_at)
         content = (await self.csv(campaign_id)).encode()
         await asyncio.to_thread(write_atomically, path, content)
+        await asyncio.to_thread(remove_older_files, path, campaign_id)
         self.counts.files_written += 1
         log.info("results written", campaign=campaign_id, file=str(path))

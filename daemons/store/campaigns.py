@@ -105,6 +105,14 @@ class Campaigns:
         """Open one failed job again: its campaign's ``status``, and how many were ``retried``; or NotFound."""
         return await self._scripts.run("retry", campaign_id=campaign_of(job_id), job_id=job_id)
 
+    async def forget_old(self, keep_s: float, limit: int = 5000) -> tuple[int, bool]:
+        """Forget campaigns that ended longer ago and whose file is written: how many, and whether there is more to do.
+
+        At most `limit` jobs are removed at a time.
+        """
+        answer = await self._scripts.run("forget_old", keep_ms=keep_s * 1000, limit=limit)
+        return int(answer["campaigns"]), bool(answer["more"])
+
     async def cancel_job(self, job_id: str) -> dict[str, Any]:
         """Cancel one job, at once or as soon as its worker hears of it: ``{status, stopping}``, or NotFound."""
         return await self._scripts.run("cancel_job", job_id=check_job_id(job_id))
@@ -121,7 +129,7 @@ class Campaigns:
             pipeline.lrange(f"{key}:history", 0, -1)
             pipeline.get(f"{key}:evidence")
             state, campaign, specs, history, evidence = await pipeline.execute()
-        if not state:
+        if not state or not campaign:
             raise NotFound(f"there is no job {job_id}; GET /api/campaigns/{campaign_id} tells of its campaign")
         spec = msgspec.json.decode(specs[state["spec"]], type=JobSpec)
         view = job_view(job_id, campaign_id, state, spec)

@@ -58,7 +58,7 @@ class Store:
         self.campaigns = Campaigns(redis, patient, scripts, prefix)
         self.queue = Queue(redis, scripts, prefix)
         self.fleet = Fleet(redis, scripts, prefix)
-        self.outbox = Outbox(redis, prefix)
+        self.outbox = Outbox(redis, scripts, prefix)
         self.duties = Duties(scripts)
         self.broadcast = Broadcast(redis, prefix)
         self.server = Server(redis, patient, scripts, prefix)

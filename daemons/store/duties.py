@@ -17,6 +17,24 @@ class Lease(msgspec.Struct, frozen=True):
     counter: int
 
 
+class FleetFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What monitoring tells of the whole fleet."""
+
+    counters: dict[str, int] = {}
+    """What has happened how often, since the last reset."""
+    duties: dict[str, float] = {}
+    """Milliseconds since each duty was last done, by any replica."""
+    problems: dict[str, str] = {}
+    """What stands in the way of a duty."""
+    holder: str | None = None
+    outputs: str | None = None
+    """The mark of the folder that the holder writes results to."""
+    oldest_result_ms: float | None = None
+    undelivered: int = 0
+    """Results that devices keep because nobody takes them."""
+    leaving: int = 0
+
+
 class Duties:
     """The lease's steps. Whether a counter has stood still for too long is judged by the caller's own clock."""
 
@@ -27,6 +45,14 @@ class Duties:
         """Renew the lease if `holder` has it; take it if it is free or its counter is still `stale_counter`."""
         answer = await self._scripts.run("take_duties", holder=holder, counter=stale_counter)
         return Lease(holder=answer["holder"], counter=int(answer["counter"]))
+
+    async def note(self, holder: str, done: list[str], problems: dict[str, str], outputs: str) -> None:
+        """Note what `holder` has done now and what it could not do. Nothing happens if it has lost the lease."""
+        await self._scripts.run("note_duties", holder=holder, done=done, problems=problems, outputs=outputs)
+
+    async def facts(self) -> FleetFacts:
+        """How the duties stand, and what has happened to the fleet's jobs."""
+        return msgspec.convert(await self._scripts.run("fleet_facts"), FleetFacts)
 
     async def drop(self, holder: str) -> None:
         """Give the lease up, if `holder` has it."""

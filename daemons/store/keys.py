@@ -14,10 +14,14 @@ Everything that this project keeps in Redis stands under one prefix:
 ``worker:ID``, ``workers``            hash, set    a device's state; all of them
 ``devices``, ``beats``                hash         identity → worker; worker → signs of life counted
 ``units``                             set          every compute unit that a device has offered
-``campaigns``                         sorted set   all of them, by creation
+``campaigns``, ``ended``              sorted set   all of them, by creation; those that have ended, by their end
+``leaving``                           hash         campaigns that are forgotten → how far their jobs are removed
 ``results``                           stream       jobs that have ended and whose CSV is not yet written
 ``idempotency:K``                     hash         a request's key → the campaign that it made
 ``duties``                            hash         who holds the lease of the periodic duties
+``duty_times``, ``duty_problems``     hash         when each duty was last done, and what stands in its way
+``outputs``                           string       the mark of the folder that the holder writes results to
+``counters``                          hash         what has happened how often, for monitoring
 ``epoch``, ``seq``, ``arrivals``      string       the fleet's life, its event number, its arrival number
 ====================================  ===========  ==================================================================
 

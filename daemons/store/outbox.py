@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from daemons.store.lua import translated_errors
+from daemons.store.lua import Scripts, translated_errors
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 class Outbox:
     """The stream of results. Every method raises StoreUnavailable when the server doesn't answer."""
 
-    def __init__(self, redis: Redis, prefix: str) -> None:
+    def __init__(self, redis: Redis, scripts: Scripts, prefix: str) -> None:
         self._redis = redis
+        self._scripts = scripts
         self._key = f"{prefix}results"
 
     async def waiting(self, limit: int = 1000) -> dict[str, str]:
@@ -27,11 +28,9 @@ class Outbox:
             entries: Any = await self._redis.xrange(self._key, count=limit)
         return {entry: fields["job_id"] for entry, fields in entries}
 
-    async def acknowledge(self, entries: list[str]) -> None:
-        """Delete entries whose files are on disk."""
-        if entries:
-            with translated_errors():
-                await self._redis.xdel(self._key, *entries)
+    async def acknowledge(self, campaign_id: str, entries: list[str], version: int | None = None) -> None:
+        """Delete entries of a campaign. `version` names the one whose whole file is on disk, if that is so."""
+        await self._scripts.run("acknowledge", campaign_id=campaign_id, entries=entries, version=version)
 
     async def size(self) -> int:
         """How many wait."""

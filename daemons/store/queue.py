@@ -65,7 +65,8 @@ class Queue:
     async def finish(self, job_id: str, report: JobReport, policy: RetryPolicy) -> dict[str, Any]:
         """Record how an attempt ended: ``{status, duplicate}``. The same report again changes nothing.
 
-        One that failed by the device's fault waits again as `policy` says, and its status is then `pending`. Raises NotFound for an unknown job and StaleAttempt for an attempt that is not the newest.
+        One that failed by the device's fault waits again as `policy` says, and its status is then `pending`. Raises
+        NotFound for an unknown job and StaleAttempt for an attempt that is not the newest.
         """
         is_device_failure = report.is_device_failure and report.status is ReportStatus.FAILED
         return await self._scripts.run(

@@ -12,7 +12,7 @@ import pytest
 
 from daemons.core.models import MAX_BODY_BYTES
 from daemons.orchestrator.api import app, bodies
-from tests.support.store import CPU, URL, dump
+from tests.support.store import CPU, OF_DUTIES, URL, dump
 
 
 def campaign(**changes):
@@ -113,7 +113,7 @@ async def test_bad_requests_of_every_kind_are_refused_and_change_nothing_but_bea
     worker = await api.worker()
     await api.submit()
     job = (await api.claim(worker))["job_id"]
-    without = ("duties", "beats", f"worker:{worker}")
+    without = (*OF_DUTIES, "beats", f"worker:{worker}")
     before = await dump(store, without=without)
     status_before = (await api("GET", f"/workers/{worker}")).document["status"]
     for method, path, body, status in bad_requests(worker, job):
@@ -130,7 +130,12 @@ UNKNOWN = [
     ("POST", "/workers/worker-0/heartbeat"),
     ("POST", "/workers/worker-0/claim"),
     ("POST", "/workers/worker-0/goodbye"),
+    ("POST", "/workers/worker-0/drain"),
+    ("POST", "/workers/worker-0/undrain"),
+    ("DELETE", "/workers/worker-0"),
     ("GET", "/campaigns/campaign-1"),
+    ("POST", "/campaigns/campaign-1/retry"),
+    ("POST", "/jobs/campaign-1-job-0/retry"),
     ("GET", "/campaigns/campaign-1/results"),
     ("GET", "/campaigns/campaign/results"),
     ("POST", "/campaigns/campaign-1/cancel"),

@@ -9,6 +9,7 @@ import pytest
 from daemons.core.errors import Conflict, InvalidInput, StoreUnavailable
 from daemons.core.models import CampaignRequest, JobSpec
 from daemons.store import open_store
+from daemons.store.keys import campaign_of
 from tests.support.store import AT_ONCE, CPU, GPU, URL, Drive, dump, eavesdropping, inconsistencies
 
 BYTES_PER_WAITING_JOB = 600
@@ -149,7 +150,7 @@ async def test_what_has_ended_waits_for_the_writer_until_it_is_acknowledged(driv
     await drive.store.campaigns.cancel_job(second)
     waiting = await drive.store.outbox.waiting()
     assert list(waiting.values()) == [first, second]
-    await drive.store.outbox.acknowledge(list(waiting)[:1])
+    await drive.store.outbox.acknowledge(campaign_of(first), list(waiting)[:1])
     assert list((await drive.store.outbox.waiting()).values()) == [second]
     assert await drive.store.outbox.size() == 1
 

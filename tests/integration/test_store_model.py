@@ -28,7 +28,7 @@ from daemons.core.models import JobSpec, Progress
 from daemons.store import Store
 from daemons.store.connect import REPLY_TIMEOUT_S, SUBMIT_TIMEOUT_S, connect
 from tests.support.fleet_model import DEVICE_FAILURE, ENDS, Fleet, Refused, Try
-from tests.support.store import AT_ONCE, CPU, Drive, contradictions, dump
+from tests.support.store import AT_ONCE, CPU, OF_DUTIES, Drive, contradictions, dump
 
 NAMES = ("one", "two", "three")
 TRANSIENT = frozenset({"version", "last_heartbeat", "progress"})
@@ -46,8 +46,6 @@ OPERATING = (
     "recover",
     "remove",
     "reset",
-    "take_duties",
-    "drop_duties",
 )
 ENDING = ("release", "beat_without_a_job", "say_goodbye", "overdue")
 
@@ -106,7 +104,7 @@ class Machine(RuleBasedStateMachine):
 
     def _settled(self) -> Any:
         """All that the store holds, but for what any sign of life changes."""
-        keys = self.runner.run(dump(self.store, without=("duties", "beats", "seq", "counters")))
+        keys = self.runner.run(dump(self.store, without=(*OF_DUTIES, "beats", "seq", "counters")))
         return {
             name: {field: value for field, value in content.items() if field not in TRANSIENT}
             if isinstance(content, dict)
@@ -304,13 +302,22 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     def fall_silent(self, data: Any) -> None:
         worker = self.worker(data)
-        current = self.fleet.current(worker)
         beats = self.runner.run(self.store.fleet.beats())[worker]
+        if data.draw(st.sampled_from([False, False, True])):
+            self.beat_without_a_word(worker, beats)
+            return
+        current = self.fleet.current(worker)
         lost = self.do(lambda: self.store.fleet.lose(worker, beats, 30.0, AT_ONCE), twice=False)
         assert bool(lost) == self.fleet.fall_silent(worker)
         assert lost in (False, current or True)
         again = self.do(lambda: self.store.fleet.lose(worker, beats, 30.0, AT_ONCE), twice=False)
         assert again is False, "two reapers at once lose a worker once"
+
+    def beat_without_a_word(self, worker: str, beats: int) -> None:
+        """A sign of life between the reaper's look and its step: nobody is lost."""
+        self.do(lambda: self.drive.beat(worker), twice=False)
+        self.fleet.workers[worker].heard_from()
+        assert self.do(lambda: self.store.fleet.lose(worker, beats, 30.0, AT_ONCE), twice=True) is False
 
     def overdue(self, data: Any, twice: bool) -> None:
         attempt = self.attempt(data)
@@ -318,9 +325,13 @@ class Machine(RuleBasedStateMachine):
         lost = self.do(lambda: self.drive.overdue(job, attempt.worker), twice=twice)
         assert lost == self.fleet.overdue(attempt)
 
-    def take_duties(self, data: Any, twice: bool) -> None:  # noqa: ARG002 (each time renews it)
+    @rule(replica=st.sampled_from("ab"), does=st.sampled_from(["look", "look", "take over", "leave"]))
+    def a_replica_makes_its_round(self, replica: str, does: str) -> None:
         """The lease changes hands only when it was given up, or its counter has stood still."""
-        replica, has_stood_still = data.draw(st.sampled_from("ab")), data.draw(st.booleans())
+        if does == "leave":
+            self.drop_duties(replica)
+            return
+        has_stood_still = does == "take over"
         holder, counter = self.lease
         if holder in (None, replica) or has_stood_still:
             holder, counter = replica, counter + 1
@@ -329,8 +340,7 @@ class Machine(RuleBasedStateMachine):
         assert (lease.holder, lease.counter) == (holder, counter)
         self.lease = (holder, counter)
 
-    def drop_duties(self, data: Any, twice: bool) -> None:  # noqa: ARG002 (as above)
-        replica = data.draw(st.sampled_from("ab"))
+    def drop_duties(self, replica: str) -> None:
         self.runner.run(self.store.duties.drop(replica))
         if self.lease[0] == replica:
             self.lease = (None, 0)
@@ -377,7 +387,7 @@ def test_the_scripts_do_what_the_model_says(valkey_url: str) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=60,
+            max_examples=100,
             stateful_step_count=50,
             deadline=None,
             suppress_health_check=list(HealthCheck),

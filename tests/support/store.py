@@ -38,7 +38,8 @@ GPU = "GPU (ONNX)"
 URL = "http://models.example/m.onnx"
 AT_ONCE = RetryPolicy(delay_s=0.0, max_losses=3)
 LATER = RetryPolicy(delay_s=3600.0, max_losses=3)
-DUTIES_KEY = "duties"
+OF_DUTIES = ("duties", "duty_times", "duty_problems", "outputs")
+"""What changes by itself while an orchestrator does its rounds."""
 
 
 @contextmanager
@@ -73,7 +74,7 @@ async def comes_true(question: Callable[[], Awaitable[T]], what: str, timeout_s:
     return answer
 
 
-async def dump(store: Store, *, without: tuple[str, ...] = (DUTIES_KEY,)) -> dict[str, Any]:
+async def dump(store: Store, *, without: tuple[str, ...] = OF_DUTIES) -> dict[str, Any]:
     """Every key of the store and what it holds."""
     redis, prefix = store.server._redis, store.server._prefix
     keys = [

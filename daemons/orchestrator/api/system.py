@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
@@ -13,6 +13,20 @@ import daemons
 from daemons.core.errors import StoreUnavailable
 from daemons.orchestrator.api.bodies import json_response
 from daemons.orchestrator.api.context import DISPATCHER, DUTIES, REAPER, SETTINGS, STORE, WRITER
+from daemons.orchestrator.duties import DutyRounds
+from daemons.orchestrator.health import UNHEALTHY, judge
+from daemons.store.duties import FleetFacts
+
+COUNTERS: Final = (
+    "retries",
+    "lost_silent",
+    "lost_restarted",
+    "lost_overdue",
+    "device_failures",
+    "poison",
+    "campaigns_forgotten",
+)
+"""What is counted for the whole fleet since the last reset: attempts tried again, and why they had ended."""
 
 
 def _timestamp() -> str:
@@ -20,36 +34,49 @@ def _timestamp() -> str:
 
 
 async def health(request: web.Request) -> web.Response:
-    """`GET /api/health`: 200 and healthy, 200 and degraded with `problems`, or 503 and unhealthy without Redis."""
-    writer = request.app[WRITER]
-    problems = [f"results can't be written: {writer.counts.last_error}"] if writer.counts.last_error else []
-    document: dict[str, Any] = {"status": "healthy", "timestamp": _timestamp(), "version": daemons.__version__}
+    """`GET /api/health`: healthy; degraded, with `problems`; or unhealthy, which is 503."""
+    app = request.app
+    document: dict[str, Any] = {"status": UNHEALTHY, "timestamp": _timestamp(), "version": daemons.__version__}
     try:
-        redis = await request.app[STORE].server.facts()
+        redis, fleet = await app[STORE].server.facts(), await app[STORE].duties.facts()
     except StoreUnavailable as error:
-        document |= {"status": "unhealthy", "redis": {"connected": False, "error": str(error)}, "error": str(error)}
-        return json_response(
-            document, HTTPStatus.SERVICE_UNAVAILABLE, **{"Retry-After": str(StoreUnavailable.retry_after_s)}
-        )
-    if problems:
-        document |= {"status": "degraded", "problems": problems}
-    return json_response(document | {"redis": redis})
+        document |= {"redis": {"connected": False, "error": str(error)}, "error": str(error), "problems": [str(error)]}
+        return _unhealthy(document)
+    status, problems = judge(redis, fleet, app[DUTIES].replica)
+    document |= {"status": status, "problems": problems, "redis": redis, "duties": _duties(app[DUTIES], fleet)}
+    return _unhealthy(document) if status == UNHEALTHY else json_response(document)
+
+
+def _unhealthy(document: dict[str, Any]) -> web.Response:
+    retry_after = str(StoreUnavailable.retry_after_s)
+    return json_response(document, HTTPStatus.SERVICE_UNAVAILABLE, **{"Retry-After": retry_after})
+
+
+def _duties(rounds: DutyRounds, fleet: FleetFacts) -> dict[str, Any]:
+    """Who does the duties, and how long ago each was done, by whichever replica."""
+    return {
+        "replica": rounds.state.replica,
+        "holder": fleet.holder,
+        "is_held": rounds.state.is_held,
+        "lag_s": {name: round(fleet.duties[name] / 1000, 1) for name in rounds.names if name in fleet.duties},
+    }
 
 
 async def monitoring_stats(request: web.Request) -> web.Response:
-    """`GET /api/monitoring/stats`: what the duties of this replica have done, and what they watch."""
+    """`GET /api/monitoring/stats`: what has happened to the fleet's jobs, and what this replica's duties have done."""
     app = request.app
-    fleet, reaper, writer, duties = app[SETTINGS].fleet, app[REAPER].counts, app[WRITER].counts, app[DUTIES].state
-    workers = await app[STORE].fleet.health_of_all()
-    status = await app[STORE].queue.status()
+    fleet_settings, reaper, writer = app[SETTINGS].fleet, app[REAPER].counts, app[WRITER].counts
+    store, duties = app[STORE], app[DUTIES]
+    workers, status, fleet = await store.fleet.health_of_all(), await store.queue.status(), await store.duties.facts()
     healthy = sum(worker["is_healthy"] for worker in workers)
+    oldest_ms = fleet.oldest_result_ms
     return json_response(
         {
             "timestamp": _timestamp(),
             "health_monitor": {
-                "running": duties.is_held,
-                "heartbeat_interval_s": fleet.heartbeat_interval_s,
-                "heartbeat_timeout_s": fleet.heartbeat_timeout_s,
+                "running": duties.state.is_held,
+                "heartbeat_interval_s": fleet_settings.heartbeat_interval_s,
+                "heartbeat_timeout_s": fleet_settings.heartbeat_timeout_s,
                 "rounds": reaper.rounds,
                 "workers_total": len(workers),
                 "workers_healthy": healthy,
@@ -58,15 +85,24 @@ async def monitoring_stats(request: web.Request) -> web.Response:
                 "attempts_lost": reaper.attempts_lost,
             },
             "timeout_handler": {
-                "running": duties.is_held,
+                "running": duties.state.is_held,
                 "attempts_running": status["running"],
                 "attempts_overdue": reaper.attempts_overdue,
                 "waiting_for_retry": status["delayed"],
                 "retries_brought_back": reaper.retries_brought_back,
-                "max_lost_attempts": fleet.max_lost_attempts,
+                "max_lost_attempts": fleet_settings.max_lost_attempts,
             },
-            "results_writer": {"waiting": status["results"], **msgspec.to_builtins(writer)},
-            "duties": {**msgspec.to_builtins(duties), "is_held": duties.is_held},
+            "results_writer": {
+                "waiting": status["results"],
+                "oldest_waits_s": None if oldest_ms is None else round(oldest_ms / 1000, 1),
+                **msgspec.to_builtins(writer),
+            },
+            "fleet": {
+                **{name: fleet.counters.get(name, 0) for name in COUNTERS},
+                "undelivered_results": fleet.undelivered,
+                "campaigns_leaving": fleet.leaving,
+            },
+            "duties": {**_duties(duties, fleet), "store_is_away": duties.state.store_is_away},
             "waiting_claims": len(app[DISPATCHER].doorbell),
         }
     )

@@ -224,7 +224,9 @@ local function end_campaign_if_done(campaign_id)
   local key = campaign_key(campaign_id)
   local campaign = read(key)
   if campaign.status == 'running' and tonumber(campaign.pending) + tonumber(campaign.running) == 0 then
-    redis.call('HSET', key, 'status', outcome_of(campaign), 'ended_at', now_ms())
+    local ended_at = now_ms()
+    redis.call('HSET', key, 'status', outcome_of(campaign), 'ended_at', ended_at)
+    redis.call('ZADD', P .. 'ended', ended_at, campaign_id)
   end
 end
 

@@ -45,7 +45,8 @@ else
 end
 if retried > 0 then
   redis.call('HSET', key, 'status', 'running')
-  redis.call('HDEL', key, 'ended_at', 'cancel_requested')
+  redis.call('HDEL', key, 'ended_at', 'cancel_requested', 'filed')
+  redis.call('ZREM', P .. 'ended', arg.campaign_id)
   campaign_changed(arg.campaign_id)
   wake(counts)
 end

@@ -1,0 +1,164 @@
+"""Drain, removal, retry by hand, retention and the truth about the duties, over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+
+from daemons.orchestrator.duties import Duty
+from daemons.orchestrator.retention import Retention
+from tests.support.orchestrator import QUICK, orchestrating
+from tests.support.store import comes_true
+
+
+async def result_files(api):
+    return [file["filename"] for file in (await api("GET", "/results/files")).document["files"]]
+
+
+async def test_drain_and_undrain(api):
+    worker = await api.worker()
+    await api.submit()
+    drained = await api("POST", f"/workers/{worker}/drain", {"reason": "new fans"})
+    assert (drained.status, drained.document["drained"], drained.document["status"]) == (200, True, "active")
+    assert await api.claim(worker) is None
+    assert (await api("GET", f"/workers/{worker}")).document["drained_reason"] == "new fans"
+    undrained = await api("POST", f"/workers/{worker}/undrain")
+    assert (undrained.status, undrained.document["drained"]) == (200, False)
+    assert await api.claim(worker) is not None
+
+
+async def test_a_drain_says_what_is_still_running(api):
+    worker = await api.worker()
+    await api.submit()
+    job = await api.claim(worker)
+    answer = await api("POST", f"/workers/{worker}/drain")
+    assert answer.document["message"] == f"the worker takes no more jobs once {job['job_id']} has ended"
+
+
+async def test_a_waiting_claim_of_a_worker_that_is_undrained_gets_its_job_at_once(api):
+    """Not at its next try, seconds later: the beat of this fleet is longer than this test may take."""
+    worker = await api.worker()
+    await api("POST", f"/workers/{worker}/drain")
+    await api.submit()
+    claiming = asyncio.create_task(api.claim(worker, wait=30))
+
+    async def listens() -> bool:
+        return f"worker:{worker}" in api.parts.dispatcher.doorbell._waiting
+
+    await comes_true(listens, "the claim to listen for its own name")
+    await api("POST", f"/workers/{worker}/undrain")
+    async with asyncio.timeout(QUICK.heartbeat_interval_s / 2):
+        assert await claiming is not None
+
+
+async def test_removing_a_device(api):
+    worker = await api.worker()
+    refused = await api("DELETE", f"/workers/{worker}")
+    assert (refused.status, refused.is_problem) == (409, True)
+    bad = await api("DELETE", f"/workers/{worker}?force=perhaps")
+    assert (bad.status, bad.document["field"]) == (400, "force")
+    campaign = await api.submit({"worker_id": worker})
+    removed = await api("DELETE", f"/workers/{worker}?force=true")
+    assert (removed.status, removed.document["removed"], removed.document["failed_jobs"]) == (200, True, 1)
+    assert (await api("GET", f"/workers/{worker}")).status == 404
+    await api.becomes(f"/campaigns/{campaign['campaign_id']}", {"status": "failed"})
+
+
+async def test_what_failed_is_retried_and_its_file_replaced(api, tmp_path):
+    worker = await api.worker()
+    campaign = (await api.submit())["campaign_id"]
+    await api.report(worker, await api.claim(worker), "Failed", Remark="no luck")
+    (first,) = await result_files(api)
+    assert "no luck" in (tmp_path / "outputs" / first).read_text()
+    answer = await api("POST", f"/campaigns/{campaign}/retry")
+    assert (answer.status, answer.document["retried"], answer.document["status"]) == (200, 1, "running")
+    assert (await api("POST", f"/campaigns/{campaign}/retry")).document["retried"] == 0
+    await api.report(worker, await api.claim(worker), LoadMsMedian=1.5)
+
+    async def one_file_with_the_new_row() -> bool:
+        files = await result_files(api)
+        return len(files) == 1 and "no luck" not in (tmp_path / "outputs" / files[0]).read_text()
+
+    await comes_true(one_file_with_the_new_row, "the file of the second end alone")
+
+
+async def test_one_job_is_retried_and_says_why_another_is_not(api):
+    worker = await api.worker()
+    campaign = (await api.submit())["campaign_id"]
+    job = f"{campaign}-job-0"
+    refused = (await api("POST", f"/jobs/{job}/retry")).document
+    assert (refused["retried"], refused["message"]) == (0, "only failed jobs are tried again; this one is pending")
+    await api.report(worker, await api.claim(worker), "Failed", Remark="no luck")
+    assert (await api("POST", f"/jobs/{job}/retry")).document["status"] == "pending"
+
+
+async def test_a_device_failure_is_taken_and_the_job_waits_again(api):
+    worker = await api.worker()
+    await api.submit()
+    answer = await api.report(worker, await api.claim(worker), "Failed", Remark="disk full", is_device_failure=True)
+    assert answer.document["status"] == "pending"
+    stats = (await api("GET", "/monitoring/stats")).document
+    assert (stats["fleet"]["device_failures"], stats["fleet"]["retries"]) == (1, 1)
+
+
+async def test_old_campaigns_leave_and_their_files_answer_for_them(api, store):
+    worker = await api.worker()
+    campaign = (await api.submit())["campaign_id"]
+    await api.report(worker, await api.claim(worker), LoadMsMedian=1.5)
+    before = (await api("GET", f"/campaigns/{campaign}/results")).document
+    await result_files(api)
+    await Retention(store, days=1e-9).round()
+    assert (await api("GET", f"/campaigns/{campaign}")).status == 404
+    after = await api("GET", f"/campaigns/{campaign}/results")
+    assert (after.status, after.document) == (200, before)
+
+
+async def test_health_tells_who_does_the_duties_and_how_late_they_are(api):
+    health = (await api("GET", "/health")).document
+    assert health["duties"]["is_held"] is True
+    assert health["duties"]["holder"] == health["duties"]["replica"]
+
+    async def all_done() -> bool:
+        return set((await api("GET", "/health")).document["duties"]["lag_s"]) == {"reaper", "writer", "retention"}
+
+    await comes_true(all_done, "every duty to have been done once")
+    assert (await api("GET", "/health")).document["problems"] == []
+
+
+async def test_a_duty_that_fails_is_known_to_every_replica(store, tmp_path):
+    """The one that serves the request need not be the one that can't write."""
+    async with (
+        orchestrating(store, tmp_path / "outputs") as holder,
+        orchestrating(store, tmp_path / "outputs") as other,
+    ):
+        holder.parts.writer.counts.last_error = "the disk is full"
+        health = await other.becomes("/health", {"status": "degraded"})
+        assert "the disk is full" in health["problems"][0]
+        assert health["duties"]["is_held"] is False
+
+
+async def test_a_replica_with_another_folder_of_results_says_so(store, tmp_path):
+    async with (
+        orchestrating(store, tmp_path / "here") as holder,
+        orchestrating(store, tmp_path / "elsewhere") as other,
+    ):
+        health = await other.becomes("/health", {"status": "degraded"})
+        assert "another folder" in health["problems"][0]
+        assert (await holder("GET", "/health")).document["status"] == "healthy"
+
+
+async def test_duties_keep_to_their_own_pace(api):
+    done = []
+
+    async def note() -> None:
+        done.append(1)
+
+    rounds = api.parts.duties
+    rounds._duties = (Duty("often", note), Duty("seldom", note, every_s=3600.0))
+
+    async def often_enough() -> bool:
+        return len(done) > 5
+
+    await comes_true(often_enough, "several rounds")
+    facts = await api.parts.store.duties.facts()
+    assert facts.duties["seldom"] >= facts.duties["often"]
+    assert rounds._done_at["seldom"] <= rounds._done_at["often"]
