@@ -140,7 +140,10 @@ class LoadedModel(abc.ABC):
         raise EngineError(f"{type(self).__name__} can't be fed with another engine's inputs")
 
     def outputs(self, feed: Any) -> dict[str, Any]:  # noqa: ARG002 (idem)
-        """What one inference gives: output name → numpy array, in the model's order."""
+        """What one inference gives: output name → numpy array, in the model's order.
+
+        Later runs leave the arrays alone. Elements of types that numpy lacks are numbers in one that it has.
+        """
         raise EngineError(f"{type(self).__name__} doesn't hand out its outputs, so they can't be checked")
 
     def close(self) -> None:  # noqa: B027 (nothing to do is a good default)

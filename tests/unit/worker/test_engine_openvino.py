@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from daemons.worker.engines.base import EngineError, LoadOptions, ProviderAbsent
 from daemons.worker.engines.onnx import OnnxRuntimeEngine
 from daemons.worker.engines.openvino import CPU_OPENVINO, OpenVinoEngine, places, precision_settings, settings
 from daemons.worker.engines.tiny import TINY_ONNX
+from daemons.worker.probe import probe_units
 from tests.support.light_models import light_models
 from tests.support.networks import NETWORKS
 
@@ -542,6 +544,42 @@ def test_without_the_package_it_says_what_to_install(monkeypatch, written):
             ProviderAbsent, match=r"needs the package openvino \(No module.*pip install 'benchfleet\[openvino\]'"
         ):
             attempt()
+
+
+@pytest.fixture
+def listed(tmp_path, monkeypatch):
+    """The engine under an entry point, for the processes that are started from here on."""
+    info = tmp_path / "listed-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: listed\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(f"[benchfleet.engines]\nlisted = {engine_module.__name__}:OpenVinoEngine\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("listed")
+async def test_a_worker_offers_its_unit():
+    probe = await probe_units()
+    assert CPU_OPENVINO in probe.units
+    serves = probe.serving[CPU_OPENVINO][0]
+    assert (serves.name, serves.file_types, serves.packages) == ("OpenVINO", (".onnx", ".xml"), ("openvino",))
+    assert probe.units.index(CPU_ONNX) < probe.units.index(CPU_OPENVINO), "a device's default unit is the first"
+
+
+async def test_a_worker_without_the_package_says_what_to_install(listed):
+    (listed / "openvino").mkdir()
+    (listed / "openvino/__init__.py").write_text("raise ImportError('there is none')")
+    probe = await probe_units()
+    assert CPU_OPENVINO not in probe.units
+    assert "OpenVINO" not in probe.engines
+    assert "needs the package openvino (there is none); install it" in probe.problems[CPU_OPENVINO]
+
+
+def test_the_project_lists_the_engine_and_the_package_as_an_extra():
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    assert f"{engine_module.__name__}:OpenVinoEngine" in project["entry-points"]["benchfleet.engines"].values()
+    assert [one.partition(">")[0] for one in project["optional-dependencies"]["openvino"]] == ["openvino"]
+    assert not any(one.startswith("openvino") for one in project["dependencies"])
 
 
 def test_the_version_is_that_of_the_package(engine):
