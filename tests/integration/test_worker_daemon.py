@@ -16,21 +16,23 @@ import pytest
 from daemons.runtime import boot
 from tests.support.fake_orchestrator import FakeOrchestrator, a_job, refusal, serving
 from tests.support.model_server import serving_models
+from tests.support.wheels import Index, hermetic, serving_index
 from tests.support.worker_world import come_true
 
 LIGHT_MODEL = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light" / "light_squeezenet.onnx"
 
 PROGRAM = """
 import sys
-from daemons.core.settings import LimitSettings, UplinkSettings, WorkerSettings, WorkerStorage
+from daemons.core.settings import EngineSettings, LimitSettings, UplinkSettings, WorkerSettings, WorkerStorage
 from daemons.runtime import boot
 from daemons.worker.daemon import run
 
-url, state, drain_s = sys.argv[1:]
+url, state, drain_s, index_url, *allowed = sys.argv[1:]
 settings = WorkerSettings(
     orchestrator=UplinkSettings(url=url),
     storage=WorkerStorage(state_dir=state),
     limits=LimitSettings(drain_timeout_s=float(drain_s)),
+    engines=EngineSettings(allowed_packages=allowed, index_url=index_url or None),
 )
 sys.exit(boot.run(lambda: run(settings)))
 """
@@ -50,10 +52,10 @@ async def model_url():
 
 
 @contextlib.asynccontextmanager
-async def daemon(fake, state, *, drain_s=30.0):
+async def daemon(fake, state, *, drain_s=30.0, index_url="", allowed=()):
     """A worker process; killed at the end if it lives on."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", PROGRAM, fake.url, str(state), str(drain_s)),
+        *(sys.executable, "-c", PROGRAM, fake.url, str(state), str(drain_s), index_url, *allowed),
         stderr=asyncio.subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": os.getcwd()},  # noqa: PTH109 - a string is wanted
     )
@@ -97,6 +99,35 @@ async def test_a_real_model_is_measured_and_sigterm_ends_all(fake, model_url, tm
     assert len(report["Samples"]["InferenceMs"]) == 12
     assert fake.seen[-1][0] == "goodbye"
     await come_true(lambda: not any(child.is_running() for child in children))
+
+
+async def test_no_other_version_of_an_engine_is_installed_without_the_owners_leave(fake, model_url, tmp_path):
+    fake.jobs.append(a_job("asks", model_url=model_url, engine_version="onnxruntime==1.20.*"))
+    left = tmp_path / "state" / "engines" / "onnxruntime-1.20.x-0123456789ab"
+    left.mkdir(parents=True)
+    async with daemon(fake, tmp_path / "state"):
+        await fake.until(lambda: fake.results, 60)
+    ((_, report),) = fake.results
+    assert report["status"] == "Failed"
+    assert "its setting engines.allowed_packages is empty" in report["Remark"]
+    assert not left.exists(), "what a killed worker left half made"
+
+
+async def test_another_version_comes_from_the_workers_own_index_or_the_job_fails(
+    fake, model_url, tmp_path, monkeypatch
+):
+    hermetic(monkeypatch, Path.cwd())
+    fake.jobs.append(a_job("asks", model_url=model_url, engine_version="onnxruntime==1.20.*"))
+    with serving_index(Index()) as index:
+        async with daemon(fake, tmp_path / "state", index_url=index.url, allowed=["onnxruntime"]):
+            await fake.until(lambda: fake.results, 60)
+    ((_, report),) = fake.results
+    assert report["status"] == "Failed"
+    assert "onnxruntime==1.20.* can't be installed: the package index has no onnxruntime" in report["Remark"]
+    assert index.asked.is_set()
+    phases = [(beat.get("progress") or {}).get("phase") for beat in fake.bodies("heartbeat")]
+    assert "preparing engine" in phases
+    assert "InferenceMsMedian" not in report
 
 
 async def test_a_second_daemon_on_the_same_folder_refuses_to_start(fake, tmp_path):
