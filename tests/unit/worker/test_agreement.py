@@ -143,6 +143,11 @@ def test_a_model_that_draws_random_numbers_is_called_so():
     assert "random numbers" in found.warnings[1]
 
 
+def test_a_reference_is_run_once_where_the_outputs_agree():
+    """A second run would tell nothing."""
+    assert checked({"y": Y}, {"y": Y}, AssertionError("run again")).warnings == ()
+
+
 def test_a_reference_that_is_steady_is_not_called_random():
     assert "random" not in " ".join(checked({"y": Y}, {"y": Y + 1}).warnings)
 

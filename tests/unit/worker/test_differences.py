@@ -216,6 +216,7 @@ def test_another_number_of_parts_can_not_be_compared():
 def test_the_worst_part_counts():
     found = difference([np.array([1.0]), np.array([9.0])], [np.array([1.0]), np.array([10.0])], TOLERANCE)
     assert (found.absolute, found.relative, found.agrees) == (1.0, 0.1, False)
+    assert found.psnr == pytest.approx(20.0), "of the part that differs; the other's is without limit"
 
 
 def test_parts_are_arrays():

@@ -37,7 +37,7 @@ def test_what_is_noise_is_left_out():
     ("text", "left"),
     [
         ('Could not open the file: "/var/lib/cache/ab12/w.bin"', 'Could not open the file: "w.bin"'),
-        ("ExternalDataInfo(data_full_path: /tmp/x/w.bin, offset: 0)", "ExternalDataInfo(data_full_path: w.bin, offset: 0)"),
+        ("ExternalDataInfo(full_path: /tmp/x/w.bin, offset: 0)", "ExternalDataInfo(full_path: w.bin, offset: 0)"),
         (r"Could not open C:\Users\me\w.bin", "Could not open w.bin"),
         ("the ratio 1/2 and a/b stay", "the ratio 1/2 and a/b stay"),
     ],
