@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -97,7 +98,7 @@ def notes(plan: Plan, results: Sequence[Result]) -> list[str]:
     if plan.is_single:
         said += [shown(warning) for result in results for warning in _further_warnings(result.row)]
     else:
-        said += _gathered([doubt for result in results for doubt in _doubts(result.row)], len(results))
+        said += _gathered(plan, results)
     return said + [
         f"{shown(plan.labels[result.case.subject])} did not take the batch size {result.case.batch}; "
         f"its inputs are {shown(result.row.get('InputShapes'))}"
@@ -141,11 +142,24 @@ def _further_warnings(row: dict[str, Any]) -> list[str]:
     return [one for one in row.get("Warnings") or () if not any(reason.startswith(one) for reason in reasons)]
 
 
-def _gathered(lines: Sequence[str], size: int) -> list[str]:
-    """Lines that differ in nothing but their numbers are one line, with how many measurements it is true of."""
-    kinds: dict[str, list[str]] = {}
-    for line in lines:
-        kinds.setdefault(_NUMBER.sub("0", line), []).append(line)
-    if size == 1:
-        return list(lines)
-    return [f"{len(alike)} of {size} measurements: {alike[0]}" for alike in kinds.values()]
+def _gathered(plan: Plan, results: Sequence[Result]) -> list[str]:
+    """Doubts that differ in nothing but their numbers are one line, with how many measurements it is true of.
+
+    Where they are all of one subject among several, it is named.
+    """
+    kinds: dict[str, list[tuple[int, str]]] = {}
+    for result in results:
+        for doubt in _doubts(result.row):
+            kinds.setdefault(_NUMBER.sub("0", doubt), []).append((result.case.subject, doubt))
+    sizes = Counter(result.case.subject for result in results)
+    return [_gathered_line(plan, alike, sizes) for alike in kinds.values()]
+
+
+def _gathered_line(plan: Plan, alike: Sequence[tuple[int, str]], sizes: Counter[int]) -> str:
+    subjects, (_, first) = {subject for subject, _ in alike}, alike[0]
+    if sizes.total() == 1:
+        return first
+    if len(subjects) > 1 or not plan.is_comparison:
+        return f"{len(alike)} of {sizes.total()} measurements: {first}"
+    (subject,) = subjects
+    return f"{len(alike)} of {sizes[subject]} measurements of {shown(plan.labels[subject])}: {first}"

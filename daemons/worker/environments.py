@@ -8,7 +8,6 @@ is not removed.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import datetime as dt
 import fcntl
@@ -182,7 +181,7 @@ class Environments:
         try:
             versions = await install(folder, wanted, self._index_url, recipe.paths)
             record = Record(recipe, versions, dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
-            await asyncio.to_thread(_seal, folder, record)
+            await in_thread(lambda _stop: _seal(folder, record))
         except BaseException:
             await in_thread(lambda _stop: shutil.rmtree(folder, ignore_errors=True))
             raise

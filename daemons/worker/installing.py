@@ -26,7 +26,7 @@ from daemons.core.requirement import Requirement, normalized, release_of
 from daemons.runtime.tether import tethered
 from daemons.worker.bench.process import child_environ
 from daemons.worker.engines.inventory import Inventory
-from daemons.worker.pip_words import last_words, why_pip_failed
+from daemons.worker.pip_words import last_words, why_pip_failed, why_venv_failed
 
 LOG: Final = "pip.log"
 MAX_LOG_BYTES: Final = 2**18
@@ -94,7 +94,7 @@ async def install(folder: Path, wanted: Requirement, index_url: str | None, path
     """
     log, python = folder / LOG, str(interpreter_of(folder))
     if await _ended([sys.executable, "-I", "-m", "venv", str(folder)], log) != 0:
-        raise NotInstalled(f"no environment can be made for {wanted}: {last_words(_text_of(log))}")
+        raise NotInstalled(f"no environment can be made for {wanted}: {why_venv_failed(_text_of(log))}")
     if await _ended(pip_command(python, wanted, index_url), log) != 0:
         raise NotInstalled(why_pip_failed(_text_of(log), wanted))
     (folder_of_packages(folder) / PATHS_FILE).write_text(pth_line(paths), "utf-8")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from daemons.core.requirement import Requirement
+from daemons.core.requirement import Requirement, release_of
 
 MAX_WORDS: Final = 500
 NEWEST_NAMED: Final = 6
@@ -39,12 +39,23 @@ def why_pip_failed(text: str, wanted: Requirement) -> str:
     return f"{begin} {last_words(text)}"
 
 
+def why_venv_failed(text: str) -> str:
+    """Why Python can't make an environment, from all that it wrote."""
+    if "ensurepip is not available" in text or "No module named ensurepip" in text:
+        return "this Python came without ensurepip; on Debian and Ubuntu the package python3-venv brings it"
+    if "No module named venv" in text:
+        return "this Python came without venv; install one that is whole"
+    return last_words(text)
+
+
 def _what_is_offered(wanted: Requirement, listed: str) -> str:
     versions = [version for version in listed.replace(" ", "").split(",") if version and version != "none"]
     here = f"a ready-built wheel for Python {sys.version_info.major}.{sys.version_info.minor} on {_platform()}"
     if not versions:
         return f"the package index has no {wanted.package} with {here}"
-    return f"the package index has no such version with {here}; it has {shortened(versions)}"
+    alike = [version for version in versions if release_of(version)[:2] == release_of(wanted.version)[:2]]
+    others = f", and {len(versions) - len(alike)} others up to {versions[-1]}" if 0 < len(alike) < len(versions) else ""
+    return f"the package index has no such version with {here}; it has {shortened(alike or versions)}{others}"
 
 
 def _platform() -> str:

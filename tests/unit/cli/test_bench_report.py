@@ -266,6 +266,14 @@ def test_measurements_that_are_not_stable_are_counted_with_the_reason():
     assert "note 3 of 4 measurements: noisy: the runs spread by 9 %" in printed(plan(A, B, rounds=4), results)
 
 
+def test_what_is_true_of_one_subject_alone_names_it():
+    results = rounds((2.0, 1.0), (2.0, 1.01))
+    for one in results:
+        one.row["Warnings"] = ["the output y differs"] if one.case.subject else []
+    said = printed(plan(A, units=(UNIT, OTHER), rounds=2), results)
+    assert "note 2 of 2 measurements of CPU (OpenVINO): the output y differs" in said
+
+
 @pytest.mark.parametrize(
     ("low", "high", "digits"),
     [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from daemons.core.requirement import Requirement
-from daemons.worker.pip_words import last_words, shortened, why_pip_failed
+from daemons.worker.pip_words import last_words, shortened, why_pip_failed, why_venv_failed
 
 WANTED = Requirement("onnxruntime", "1.99.*")
 
@@ -56,6 +56,24 @@ def test_the_reason_is_told(text, told):
     assert said.startswith("onnxruntime==1.99.* can't be installed: ")
     assert told in said
     assert "\n" not in said
+
+
+def test_versions_like_the_one_that_was_asked_for_are_named_before_others():
+    text = NO_SUCH_VERSION.replace("1.0, 1.1, 1.2", "1.1, 1.20.0, 1.20.1, 1.3, 2.0")
+    said = why_pip_failed(text, Requirement("onnxruntime", "1.20.9"))
+    assert said.endswith("it has 1.20.0, 1.20.1, and 3 others up to 2.0")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("The virtual environment was not created successfully because ensurepip is not available. …", "python3-venv"),
+        ("/usr/bin/python3: No module named venv", "came without venv"),
+        ("Error: [Errno 13] Permission denied: '/state'", "Error: [Errno 13] Permission denied: '/state'"),
+    ],
+)
+def test_a_python_that_makes_no_environments_is_told(text, told):
+    assert told in why_venv_failed(text)
 
 
 def test_a_password_is_not_told():
