@@ -158,6 +158,10 @@ class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
     total: Annotated[int, Meta(ge=0)] | None = None
 
 
+Undelivered = Annotated[int, Meta(ge=0, le=2**31)]
+"""How many results a device keeps because they were refused; None says nothing."""
+
+
 class HeartbeatRequest(Struct, frozen=True, kw_only=True):
     """The body of a heartbeat; an empty body is a sign of life and nothing more.
 
@@ -168,6 +172,7 @@ class HeartbeatRequest(Struct, frozen=True, kw_only=True):
     job_id: Identifier | UnsetType | None = UNSET
     attempt: Annotated[int, Meta(ge=1)] | None = None
     progress: Progress | None = None
+    undelivered: Undelivered | None = None
 
 
 class ClaimRequest(Struct, frozen=True, kw_only=True):
@@ -175,6 +180,7 @@ class ClaimRequest(Struct, frozen=True, kw_only=True):
 
     instance_id: Identifier | None = None
     claim_id: Identifier | None = None
+    undelivered: Undelivered | None = None
 
 
 class ReleaseRequest(Struct, frozen=True, kw_only=True):

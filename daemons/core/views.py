@@ -104,6 +104,7 @@ def worker_view(state: State) -> dict[str, Any]:
         "drained_reason": state.get("drained"),
         "current_job": state.get("job_id"),
         "progress": msgspec.json.decode(progress) if progress else None,
+        "undelivered_results": _number(state, "undelivered"),
         "jobs_complete": _number(state, "jobs_complete"),
         "jobs_failed": _number(state, "jobs_failed"),
         "registered_at": iso_time(state.get("registered_at")),

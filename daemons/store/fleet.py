@@ -68,6 +68,7 @@ class Fleet:
             job_id=beat.job_id if says_job else None,
             attempt=beat.attempt or 0,
             progress=msgspec.json.encode(beat.progress).decode() if beat.progress else None,
+            undelivered=beat.undelivered,
         )
         return BeatAnswer(worker_id=worker_id, status=answer["status"], cancel=answer.get("cancel"))
 

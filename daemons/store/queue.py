@@ -55,7 +55,11 @@ class Queue:
         process whose device has registered anew.
         """
         answer = await self._scripts.run(
-            "claim", worker_id=check_worker_id(worker_id), instance_id=request.instance_id, claim_id=request.claim_id
+            "claim",
+            worker_id=check_worker_id(worker_id),
+            instance_id=request.instance_id,
+            claim_id=request.claim_id,
+            undelivered=request.undelivered,
         )
         if "job" not in answer:
             idle = answer["idle"]

@@ -76,7 +76,7 @@ class Agent:
         self._outbox = outbox
         self._drain_timeout_s = drain_timeout_s
         self._say = say
-        self._claims = Claims(uplink.client, uplink.contact, uplink.membership)
+        self._claims = Claims(uplink.client, uplink.contact, uplink.membership, refused=lambda: outbox.refused)
         self._delivery = Delivery(uplink.client, uplink.contact, outbox)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -138,7 +138,11 @@ class Agent:
     async def _keep(self, job: ClaimedJob, outcome: Outcome) -> None:
         """From here on the result outlives this process; the delivery is what the loop begins with."""
         document = report(self._uplink.membership.worker_id, job.attempt, outcome)
-        await asyncio.to_thread(self._outbox.put, job.job_id, document)
+        try:
+            await asyncio.to_thread(self._outbox.put, job.job_id, document)
+        except OSError as error:
+            log.error("result can't be kept on disk and is sent as it is", job_id=job.job_id, error=str(error))  # noqa: TRY400
+            await self._delivery.deliver_from_memory(job.job_id, document)
 
     async def _release(self, job: ClaimedJob, reason: str) -> None:
         request = ReleaseRequest(worker_id=self._uplink.membership.worker_id, attempt=job.attempt, reason=reason)

@@ -20,7 +20,7 @@ from daemons.core.models import BenchRequest, ClaimedJob, Progress
 from daemons.core.results import Measurement, Outcome
 from daemons.core.urls import model_file_name
 from daemons.worker.calm import Calm
-from daemons.worker.download import Advance, NotFetched
+from daemons.worker.download import Advance, NotFetched, NotKept
 from daemons.worker.lease import Standing
 from daemons.worker.models import Model, ModelCache
 
@@ -69,7 +69,10 @@ class Attempts:
         if self._getting_ready is not None:
             await asyncio.wait([self._getting_ready])
         hold = AsyncExitStack()
-        await hold.enter_async_context(self._device_lock())
+        try:
+            await hold.enter_async_context(self._device_lock())
+        except OSError as error:
+            return device_failure(job, f"this device's measuring lock could not be taken: {_why(error)}")
         try:
             is_calm = await self._calm.settle()
             return noted(await self._in_time(job, standing), is_calm=is_calm)
@@ -96,10 +99,14 @@ class Attempts:
         try:
             async with asyncio.timeout_at(deadline + KILL_GRACE_S):
                 return await self._fetch_and_measure(job, standing, deadline)
+        except NotKept as error:
+            return device_failure(job, str(error))
         except NotFetched as error:
             return without_figures(job, ReportStatus.FAILED, str(error))
         except TimeoutError:
             return without_figures(job, ReportStatus.FAILED, overrun(job, standing.progress))
+        except OSError as error:
+            return device_failure(job, f"this device could not do its part: {_why(error)}")
 
     async def _fetch_and_measure(self, job: ClaimedJob, standing: Standing, deadline: float) -> Outcome:
         standing.advance(Progress(phase="download"))
@@ -109,17 +116,13 @@ class Attempts:
             inputs = await self._fetch_inputs(job, model, advance)
         standing.advance(Progress(phase="measuring"))
         left_s = deadline - asyncio.get_running_loop().time()
-        outcome = await self._measured(self._request(job, model, inputs, left_s), standing)
-        return labelled(outcome, job, model)
-
-    async def _measured(self, request: BenchRequest, standing: Standing) -> Outcome:
         try:
-            return await self._bench.measure(request, standing.advance)
+            outcome = await self._bench.measure(self._request(job, model, inputs, left_s), standing.advance)
         except TimeoutError:
             raise
         except OSError as error:
-            remark = f"the measuring process could not be started on this device: {error.strerror or error}"
-            return Outcome(status=ReportStatus.FAILED, measurement=Measurement(remark=remark))
+            outcome = device_failure(job, f"the measuring process could not be started on this device: {_why(error)}")
+        return labelled(outcome, job, model)
 
     async def _fetch_inputs(self, job: ClaimedJob, model: Model, advance: Advance) -> Path | None:
         if job.inputs_url is None:
@@ -127,7 +130,7 @@ class Attempts:
         try:
             return await self._cache.fetch_inputs(job.inputs_url, advance, credentials=job.credentials, beside=model)
         except NotFetched as error:
-            raise NotFetched(f"inputs_url: {error}") from error
+            raise type(error)(f"inputs_url: {error}") from error
 
     def _request(self, job: ClaimedJob, model: Model, inputs: Path | None, timeout_s: float) -> BenchRequest:
         shared = set(BenchRequest.__struct_fields__) & set(ClaimedJob.__struct_fields__)
@@ -150,6 +153,15 @@ def without_figures(job: ClaimedJob, status: ReportStatus, remark: str) -> Outco
     """The outcome of an attempt that measured nothing."""
     measurement = Measurement(file_name=model_file_name(job.model_url), compute_units=job.compute_unit, remark=remark)
     return Outcome(status=status, measurement=measurement)
+
+
+def device_failure(job: ClaimedJob, remark: str) -> Outcome:
+    """The outcome of an attempt in which the device failed: it is no fault of the job's, and is tried again."""
+    return msgspec.structs.replace(without_figures(job, ReportStatus.FAILED, remark), is_device_failure=True)
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or str(error)
 
 
 def labelled(outcome: Outcome, job: ClaimedJob, model: Model) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Final
 
 from daemons.client import Client
@@ -18,11 +19,21 @@ WAIT_S: Final = 25.0
 class Claims:
     """Asks for jobs. A claim keeps its name until it was answered, so the same job comes again after a lost reply."""
 
-    def __init__(self, client: Client, contact: Contact, membership: Membership, *, wait_s: float = WAIT_S) -> None:
+    def __init__(
+        self,
+        client: Client,
+        contact: Contact,
+        membership: Membership,
+        *,
+        wait_s: float = WAIT_S,
+        refused: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """`refused` tells how many results this device keeps because nobody takes them: people are to know."""
         self._client = client
         self._contact = contact
         self._membership = membership
         self._wait_s = wait_s
+        self._refused = refused
         self._claim_id = _new_claim_id()
 
     async def next_job(self) -> ClaimedJob:
@@ -34,7 +45,9 @@ class Claims:
                 return job
 
     async def _claim(self) -> ClaimedJob | None:
-        request = ClaimRequest(instance_id=self._membership.instance_id, claim_id=self._claim_id)
+        request = ClaimRequest(
+            instance_id=self._membership.instance_id, claim_id=self._claim_id, undelivered=self._refused()
+        )
         try:
             return await self._client.claim(self._membership.worker_id, request, wait_s=self._wait_s)
         except NotFound:

@@ -48,6 +48,11 @@ class Outbox:
         write_atomically(path, msgspec.json.encode(parcel), mode=0o600)
         return path
 
+    @property
+    def refused(self) -> int:
+        """How many were put aside because the orchestrator will never take them."""
+        return sum(1 for _ in self._rejected.glob("*.json"))
+
     def waiting(self) -> list[Path]:
         """What has not been delivered, the oldest first."""
         return sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
@@ -85,18 +90,30 @@ class Delivery:
             if parcel is not None:
                 await self._deliver(path, parcel)
 
+    async def deliver_from_memory(self, job_id: str, report: JobReport) -> None:
+        """Send a report that this device's disk doesn't take. Returns when it is taken or settled otherwise."""
+        try:
+            await self._send(Parcel(job_id, msgspec.Raw(msgspec.json.encode(report))))
+        except InvalidInput as error:
+            log.error("result was rejected and can't be kept", job_id=job_id, reason=str(error))  # noqa: TRY400
+
     async def _deliver(self, path: Path, parcel: Parcel) -> None:
+        try:
+            await self._send(parcel)
+        except InvalidInput as error:
+            self._outbox.reject(path, str(error))
+        self._outbox.settle(path)
+
+    async def _send(self, parcel: Parcel) -> None:
+        """Insist until the orchestrator has taken it or settled the job otherwise. InvalidInput if it never will."""
         try:
             answer = await self._contact.insist(
                 lambda: self._client.result(parcel.job_id, parcel.report), most_s=MOST_DELAY_S
             )
         except (NotFound, Conflict) as settled:
             log.warning("result was not wanted any more", job_id=parcel.job_id, reason=str(settled))
-        except InvalidInput as error:
-            self._outbox.reject(path, str(error))
         else:
             log.debug("result delivered", job_id=parcel.job_id, duplicate=answer.get("duplicate"))
-        self._outbox.settle(path)
 
 
 def _parcel_name(job_id: str, attempt: int) -> str:

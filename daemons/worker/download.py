@@ -42,6 +42,10 @@ class Unreachable(NotFetched):
     """The model could not be had this time. The text says why."""
 
 
+class NotKept(NotFetched):
+    """The model can't be kept here by a fault of this device's own; another one may. The text says why."""
+
+
 class _NotContinued(Exception):
     """The server won't send the rest of what has come."""
 

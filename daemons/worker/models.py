@@ -28,6 +28,7 @@ from daemons.worker.download import (
     Fetched,
     Limits,
     NotFetched,
+    NotKept,
     Source,
     Unreachable,
     download,
@@ -225,7 +226,7 @@ class ModelCache:
         """What to do about a disk that won't take the model: a full one is given another try without the old models."""
         if error.errno == errno.ENOSPC and self._shelf.evict(0, order.keep) and is_passing:
             return Unreachable("the device's disk was full, and older models were removed from it")
-        return NotFetched(f"{order.kind} can't be kept on this device: {error.strerror or error}")
+        return NotKept(f"{order.kind} can't be kept on this device: {error.strerror or error}")
 
     # From bytes to something that may be measured
 

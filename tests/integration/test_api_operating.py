@@ -162,3 +162,15 @@ async def test_duties_keep_to_their_own_pace(api):
     facts = await api.parts.store.duties.facts()
     assert facts.duties["seldom"] >= facts.duties["often"]
     assert rounds._done_at["seldom"] <= rounds._done_at["often"]
+
+
+async def test_results_that_devices_keep_are_known_to_health_and_stats(api):
+    worker = await api.worker()
+    await api.claim(worker, undelivered=2)
+    assert (await api("GET", f"/workers/{worker}")).document["undelivered_results"] == 2
+    assert (await api("GET", "/monitoring/stats")).document["fleet"]["undelivered_results"] == 2
+    health = (await api("GET", "/health")).document
+    assert health["status"] == "degraded"
+    assert "2 results are kept on devices" in health["problems"][0]
+    await api("POST", f"/workers/{worker}/heartbeat", {"undelivered": 0})
+    assert (await api("GET", "/health")).document["status"] == "healthy"

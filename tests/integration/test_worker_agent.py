@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 
 import pytest
@@ -426,3 +427,61 @@ async def test_a_device_that_can_start_no_process_reports_why(world, monkeypatch
     async with world.working():
         await world.fake.until(lambda: world.fake.results)
     assert "could not be started on this device: Resource temporarily" in world.fake.results[0][1]["Remark"]
+    assert world.fake.results[0][1]["is_device_failure"] is True, "another device may have a process left"
+
+
+async def test_a_model_that_this_device_has_no_room_for_is_the_devices_failure(world, monkeypatch):
+    async def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("daemons.worker.models.download", full)
+    world.job()
+    async with world.working():
+        await world.fake.until(lambda: world.fake.results)
+    body = world.fake.results[0][1]
+    assert (body["status"], body["is_device_failure"]) == ("Failed", True)
+    assert "can't be kept on this device: No space left" in body["Remark"]
+
+
+async def test_a_measuring_lock_that_is_gone_is_the_devices_failure(world):
+    world.lock_file.mkdir()
+    world.job()
+    async with world.working():
+        await world.fake.until(lambda: world.fake.results)
+    body = world.fake.results[0][1]
+    assert (body["status"], body["is_device_failure"]) == ("Failed", True)
+    assert "measuring lock could not be taken" in body["Remark"]
+
+
+async def test_a_model_that_is_not_there_is_no_failure_of_the_device(world):
+    world.job(model_url=world.models.url("gone.onnx"))
+    async with world.working():
+        await world.fake.until(lambda: world.fake.results)
+    assert "is_device_failure" not in world.fake.results[0][1]
+
+
+async def test_a_result_that_the_disk_does_not_take_is_delivered_from_memory(world, monkeypatch):
+    """Through an outage as well: until it is taken, no other job is."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("daemons.worker.deliver.write_atomically", full)
+    world.job()
+    world.job("campaign-1-job-1")
+    world.fake.faults["result"].extend(refusal(503, "store_unavailable") for _ in range(2))
+    world.bench.may_end.set()
+    async with world.working():
+        await world.fake.until(lambda: len(world.fake.results) == 2)
+    kinds = [kind for kind, _, _ in world.fake.seen if kind in ("claim", "result")]
+    assert kinds[:4] == ["claim", "result", "result", "result"]
+    assert outbox(world) == []
+
+
+async def test_results_that_were_refused_are_told_with_each_claim(world):
+    world.job()
+    world.fake.faults["result"].append(refusal(400, "invalid_input"))
+    world.bench.may_end.set()
+    async with world.working():
+        await world.fake.until(lambda: world.fake.count("claim") == 2)
+    assert [claim["undelivered"] for claim in world.fake.bodies("claim")] == [0, 1]

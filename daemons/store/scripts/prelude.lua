@@ -181,6 +181,9 @@ end
 local function beat(worker_id, worker)
   redis.call('HINCRBY', P .. 'beats', worker_id, 1)
   redis.call('HSET', worker_key(worker_id), 'last_heartbeat', now_ms())
+  if given(arg.undelivered) then
+    redis.call('HSET', worker_key(worker_id), 'undelivered', arg.undelivered)
+  end
   local silent = worker.status == 'faulty' and worker.faulty_cause == 'silent'
   if silent or worker.status == 'offline' then
     worker.status = worker.job_id and 'busy' or 'active'
