@@ -44,8 +44,8 @@ def bench(models: tuple[Path, ...], *, as_json: bool, csv_path: str | None, **op
     """Measure each MODEL on this machine and print its figures.
 
     The measurement is a worker's: in a fresh process, one at a time on this machine, with the same phases. Several
-    models, units and versions of engines, each with each, are compared with the first, in rounds that measure each
-    once, in turn A B and B A.
+    models, units and versions of engines, each with each, are compared with the first of their kind, in rounds that
+    measure each once, in turn A B and B A.
 
     A MODEL is a file, a Core ML model's folder, or an OpenVINO .xml whose .bin is beside it.
 

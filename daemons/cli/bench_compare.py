@@ -1,4 +1,4 @@
-"""The subjects of one plan, each against the first: which rounds count, and what they say in words. Pure."""
+"""The subjects of one plan, each against its base: which rounds count, and what they say in words. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ METRICS: Final = {
 
 
 class Versus(NamedTuple):
-    """One subject against the first, by one figure, at one batch size."""
+    """One subject against another, by one figure, at one batch size."""
 
     base: str
     head: str
@@ -92,16 +92,18 @@ def compare_all(plan: Plan, results: Sequence[Result]) -> list[Versus]:
 
 
 def _at_batch(plan: Plan, results: Sequence[Result], batch: int | None) -> Iterator[Versus]:
-    base = plan.labels[0]
-    for subject, head in enumerate(plan.labels[1:], start=1):
+    for base, head in plan.pairs:
         for metric in METRICS:
-            comparison = compare_rounds(_pairs(results, batch, subject, metric))
+            comparison = compare_rounds(_rounds_of(results, batch, (base, head), metric))
             if comparison is not None:
-                yield Versus(base, head, batch, metric, comparison)
+                yield Versus(plan.labels[base], plan.labels[head], batch, metric, comparison)
 
 
-def _pairs(results: Sequence[Result], batch: int | None, subject: int, metric: str) -> list[tuple[float, float]]:
-    """(first subject, this one) for each round that has both."""
+def _rounds_of(
+    results: Sequence[Result], batch: int | None, pair: tuple[int, int], metric: str
+) -> list[tuple[float, float]]:
+    """The figures of a pair for each round that has both."""
+    base, head = pair
     figures = {
         (result.case.round, result.case.subject): result.row[metric]
         for result in results
@@ -109,7 +111,7 @@ def _pairs(results: Sequence[Result], batch: int | None, subject: int, metric: s
     }
     rounds = sorted({round_ for round_, _ in figures})
     return [
-        (figures[round_, 0], figures[round_, subject])
+        (figures[round_, base], figures[round_, head])
         for round_ in rounds
-        if (round_, 0) in figures and (round_, subject) in figures
+        if (round_, base) in figures and (round_, head) in figures
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -46,6 +47,8 @@ class Plan(NamedTuple):
     """What each subject is called beside the others, all different."""
     kind: str
     """What tells the subjects apart, such as ``model`` or ``unit, version``."""
+    pairs: tuple[tuple[int, int], ...]
+    """Which subjects are compared, base and head."""
     batches: tuple[int | None, ...]
     rounds: int
     shapes: dict[str, ShapeText]
@@ -106,6 +109,7 @@ class Named(NamedTuple):
     names: tuple[str, ...]
     labels: tuple[str, ...]
     kind: str
+    pairs: tuple[tuple[int, int], ...]
 
 
 def subjects_of(models: Sequence[Path], units: Sequence[str], versions: Sequence[str | None]) -> Named:
@@ -123,7 +127,22 @@ def subjects_of(models: Sequence[Path], units: Sequence[str], versions: Sequence
                 subjects.append(Subject(model, unit, version))
                 called.append(name)
                 labels.append(numbered(", ".join(texts[part] for part in parts), labels))
-    return Named(tuple(subjects), tuple(called), tuple(labels), ", ".join(parts))
+    pairs = tuple(pairs_among(len(models), len(units), len(versions)))
+    return Named(tuple(subjects), tuple(called), tuple(labels), ", ".join(parts), pairs)
+
+
+def pairs_among(*sizes: int) -> Iterator[tuple[int, int]]:
+    """What is compared of everything that differs in so many models, units and versions, counted in this order.
+
+    Each is compared with those that differ from it in one thing alone, which is the first of its kind there: what two
+    differences do together tells of neither.
+    """
+    places = list(itertools.product(*map(range, sizes)))
+    for head, place in enumerate(places):
+        for axis in range(len(sizes)):
+            base = (*place[:axis], 0, *place[axis + 1 :])
+            if base != place:
+                yield places.index(base), head
 
 
 def model_names(models: Sequence[Path]) -> tuple[str, ...]:

@@ -74,14 +74,14 @@ def _sentences(plan: Plan, results: Sequence[Result]) -> Iterator[str]:
         if len(plan.batches) > 1:
             yield f"at batch size {batch}:"
         at_batch = [one for one in all_of_them if one.batch == batch]
-        for head in plan.labels[1:]:
-            mine = [one for one in at_batch if one.head == head]
-            nothing = f"{head} can't be compared with {plan.labels[0]}: no round has figures of both"
+        for base, head in ((plan.labels[base], plan.labels[head]) for base, head in plan.pairs):
+            mine = [one for one in at_batch if (one.base, one.head) == (base, head)]
+            nothing = f"{head} can't be compared with {base}: no round has figures of both"
             yield from _about(mine) if mine else [shown(nothing)]
 
 
 def _about(versus: Sequence[Versus]) -> Iterator[str]:
-    """One subject against the first: the time of an inference in a sentence, the rest on a line."""
+    """One subject against another: the time of an inference in a sentence, the rest on a line."""
     for one in versus:
         if one.metric == INFERENCE:
             text = shown(one.sentence)

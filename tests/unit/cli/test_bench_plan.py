@@ -105,6 +105,18 @@ def test_subjects_are_told_apart_by_what_differs_and_by_nothing_else(models, uni
     assert (one.kind, one.labels) == (kind, labels)
 
 
+def test_what_is_compared_differs_in_one_thing_alone():
+    one = plan("a.onnx", "b.onnx", versions=(OLD, NEW))
+    assert [(one.labels[base], one.labels[head]) for base, head in one.pairs] == [
+        (f"a.onnx, {OLD}", f"a.onnx, {NEW}"),
+        (f"a.onnx, {OLD}", f"b.onnx, {OLD}"),
+        (f"a.onnx, {NEW}", f"b.onnx, {NEW}"),
+        (f"b.onnx, {OLD}", f"b.onnx, {NEW}"),
+    ]
+    assert plan("a.onnx", "b.onnx", "c.onnx").pairs == ((0, 1), (0, 2))
+    assert plan("a.onnx").pairs == ()
+
+
 def test_versions_of_one_model_are_compared_abba_and_each_is_asked_for():
     one = plan("m.onnx", versions=(OLD, NEW), rounds=2)
     requests = [one.request(case) for case in one.cases()]
