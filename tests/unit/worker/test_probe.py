@@ -3,11 +3,14 @@
 import asyncio
 import os
 import sys
+from importlib import metadata
 
 import psutil
 import pytest
 
-from daemons.core.units import CPU_ONNX
+from daemons.core.units import CPU_ONNX, STANDARD_UNITS
+from daemons.worker.engines import probe_child
+from daemons.worker.engines.serving import ONNX_RUNTIME
 from daemons.worker.probe import probe_units
 
 ENGINE = """
@@ -45,6 +48,16 @@ def plug_in(tmp_path, monkeypatch):
     return install
 
 
+def of_plug_ins(names):
+    """Without the units of benchfleet's own engines, of which a device has what it has; the processor is everywhere."""
+    return [name for name in names if name == CPU_ONNX or not name.endswith(("(ONNX)", "(CoreML)", "(OpenVINO)"))]
+
+
+def of_the_fake(problems):
+    """Without those of units that this device lacks anyway, such as a GPU."""
+    return {unit: why for unit, why in problems.items() if unit.endswith("(Fake)")}
+
+
 async def test_this_device_runs_onnx_models_on_its_processor():
     probe = await probe_units()
     assert CPU_ONNX in probe.units
@@ -53,42 +66,69 @@ async def test_this_device_runs_onnx_models_on_its_processor():
     assert CPU_ONNX not in probe.problems
 
 
+async def test_every_standard_unit_is_offered_or_says_what_it_lacks():
+    probe = await probe_units()
+    for unit in STANDARD_UNITS:
+        assert (unit in probe.units) != (unit in probe.problems), unit
+
+
 async def test_a_plug_in_adds_its_units(plug_in):
     plug_in()
     probe = await probe_units()
-    assert probe.units == [CPU_ONNX, "A (Fake)", "B (Fake)", "C (Fake)"]
+    assert of_plug_ins(probe.units) == [CPU_ONNX, "A (Fake)", "B (Fake)", "C (Fake)"]
     assert probe.engines["Fake"] == "1.2"
     assert [one.spec for one in probe.serving["A (Fake)"]] == ["fake_engine:Fake"]
-    assert probe.problems == {}
+    assert of_the_fake(probe.problems) == {}
 
 
 async def test_a_driver_that_crashes_costs_its_unit_alone(plug_in):
     plug_in('os.kill(os.getpid(), signal.SIGSEGV) if unit.startswith("B") else None')
     probe = await probe_units()
-    assert probe.units == [CPU_ONNX, "A (Fake)", "C (Fake)"]
-    assert probe.problems == {"B (Fake)": "the probing process was killed by SIGSEGV while B (Fake) was tried"}
+    assert of_plug_ins(probe.units) == [CPU_ONNX, "A (Fake)", "C (Fake)"]
+    assert of_the_fake(probe.problems) == {
+        "B (Fake)": "the probing process was killed by SIGSEGV while B (Fake) was tried"
+    }
 
 
 async def test_a_driver_that_hangs_costs_its_unit_alone(plug_in):
     plug_in('time.sleep(100) if unit.startswith("B") else None')
     probe = await probe_units(timeout_s=6)
-    assert probe.units == [CPU_ONNX, "A (Fake)", "C (Fake)"]
-    assert probe.problems == {"B (Fake)": "the probing process did not answer within 3 s while B (Fake) was tried"}
+    assert of_plug_ins(probe.units) == [CPU_ONNX, "A (Fake)", "C (Fake)"]
+    assert of_the_fake(probe.problems) == {
+        "B (Fake)": "the probing process did not answer within 3 s while B (Fake) was tried"
+    }
 
 
 async def test_a_unit_that_is_absent_says_why(plug_in):
     plug_in('raise ProviderAbsent("no such chip") if unit.startswith("B") else ValueError("a bug")')
     probe = await probe_units()
-    assert probe.units == [CPU_ONNX]
+    assert of_plug_ins(probe.units) == [CPU_ONNX]
     assert probe.problems["B (Fake)"] == "no such chip"
     assert probe.problems["A (Fake)"] == "ValueError: a bug"
+
+
+async def test_an_engine_that_serves_nothing_here_is_not_listed(plug_in):
+    """Core ML's is installed on every system, and can do nothing but on a Mac."""
+    plug_in('raise ProviderAbsent("no such chip")')
+    probe = await probe_units()
+    assert "Fake" not in probe.engines
+    assert "ONNX Runtime" in probe.engines
+    assert probe.problems["A (Fake)"] == "no such chip"
+
+
+def test_onnx_runtime_is_preferred_to_all_others_and_our_own_to_those(monkeypatch):
+    """A model whose name tells nothing goes to its unit's first engine, and the first unit is a device's default."""
+    values = {"aaa": "their.engine:Own", "coreml": "daemons.worker.engines.coreml:CoreMlEngine", "onnx": ONNX_RUNTIME}
+    points = [metadata.EntryPoint(name, value, "benchfleet.engines") for name, value in values.items()]
+    monkeypatch.setattr(probe_child.metadata, "entry_points", lambda **_group: points)
+    assert [point.name for point in probe_child.plugins()] == ["onnx", "coreml", "aaa"]
 
 
 async def test_another_engine_may_serve_what_the_first_does_not(plug_in):
     plug_in('raise EngineError("not today")', "fake = fake_engine:Fake\nother = fake_engine:Second")
     probe = await probe_units()
     assert [one.spec for one in probe.serving["B (Fake)"]] == ["fake_engine:Second"]
-    assert set(probe.problems) == {"A (Fake)", "C (Fake)"}
+    assert set(of_the_fake(probe.problems)) == {"A (Fake)", "C (Fake)"}
 
 
 @pytest.mark.parametrize(
@@ -103,7 +143,7 @@ async def test_another_engine_may_serve_what_the_first_does_not(plug_in):
 async def test_a_plug_in_that_can_not_be_loaded_is_named(plug_in, code, told):
     plug_in(code=code)
     probe = await probe_units()
-    assert probe.units == [CPU_ONNX]
+    assert of_plug_ins(probe.units) == [CPU_ONNX]
     assert told in probe.problems["fake"]
 
 
