@@ -156,6 +156,7 @@ make_macos_user() {
 install_systemd_unit() {
     run mkdir -p "$root/etc/systemd/system"
     run cp "$source_dir/deploy/systemd/benchfleet-$1.service" "$root/etc/systemd/system/"
+    [ "$1" != orchestrator ] || run cp "$source_dir/deploy/systemd/benchfleet-$1.socket" "$root/etc/systemd/system/"
     [ -z "$root" ] || return 0
     if ! command -v systemctl >/dev/null; then
         printf '# systemd does not run here: start %s by other means\n' "$opt/bin/benchfleet $1"

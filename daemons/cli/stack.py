@@ -30,6 +30,8 @@ START_TIMEOUT_S: Final = 60.0
 RESTART_DELAY_S: Final = 1.0
 POLL_S: Final = 0.05
 ANSWER_TIMEOUT_S: Final = 2.0
+BACKLOG: Final = 1024
+"""Connections that wait while the orchestrator is started again."""
 
 WORKER_DRAIN_S: Final = 5.0
 WORKER_STOP_S: Final = 15.0
@@ -57,8 +59,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 class Program:
     """One process of the stack. Once it has come up it is started again whenever it dies, until `stop`."""
 
-    def __init__(self, name: str, command: Sequence[str], environ: Mapping[str, str], output: IO[bytes] | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        output: IO[bytes] | None,
+        listening: socket.socket | None = None,
+    ) -> None:
+        """`listening` is handed down to the process: while it is started again, connections wait in there."""
         self.name = name
+        self._listening = listening
         self._command = [sys.executable, "-m", "daemons", *command]
         self._environ = {**os.environ, **environ}
         self._output = output
@@ -112,31 +123,30 @@ class Program:
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         # A session of its own: Ctrl-C is for whoever runs the stack, who then ends the parts in their order.
+        descriptor = None if self._listening is None else self._listening.fileno()
         return await asyncio.create_subprocess_exec(
-            *tethered(self._command),
+            *tethered(self._command, listening=descriptor),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=self._output,
             stderr=self._output,
             env=self._environ,
+            pass_fds=() if descriptor is None else (descriptor,),
             start_new_session=True,
         )
 
 
-def free_port(host: str) -> int:
-    """A port that nobody listens on now."""
-    with socket.socket(_family(host)) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
-
-
-def require_free(host: str, port: int) -> None:
-    """Raises NotStarted if somebody holds the port: what answers there would be taken for our own orchestrator."""
+def listening_socket(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises NotStarted if that can't be, with what to do about it."""
     try:
-        socket.create_server((host, port), family=_family(host)).close()
+        return socket.create_server((host, port), family=_family(host), backlog=BACKLOG)
     except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            return  # the orchestrator finds that too, and knows more to say of it
-        raise NotStarted(f"port {port} of {host} is in use; end what holds it, or choose another with --port") from None
+        if error.errno == errno.EADDRINUSE:
+            text = f"port {port} of {host} is in use; end what holds it, or choose another with --port"
+            raise NotStarted(text) from None
+        raise NotStarted(
+            f"can't listen on {host} port {port} ({error.strerror or error}); --host takes an address of this machine, "
+            "--port one that this user may use"
+        ) from None
 
 
 def _family(host: str) -> socket.AddressFamily:
@@ -149,10 +159,16 @@ async def running_stack(plan: Plan, output: IO[bytes] | None = None) -> AsyncIte
 
     `output` takes what the processes write; None leaves them this process's own streams. Raises NotStarted.
     """
-    require_free(plan.host, plan.port)
-    port = plan.port or free_port(plan.host)
+    with listening_socket(plan.host, plan.port) as listening:
+        async with _running(plan, output, listening) as url:
+            yield url
+
+
+@asynccontextmanager
+async def _running(plan: Plan, output: IO[bytes] | None, listening: socket.socket) -> AsyncIterator[str]:
+    port = int(listening.getsockname()[1])
     url = f"http://[{plan.host}]:{port}" if ":" in plan.host else f"http://{plan.host}:{port}"
-    orchestrator = Program("orchestrator", _orchestrator_command(plan, port), plan.environ, output)
+    orchestrator = Program("orchestrator", _orchestrator_command(plan, port), plan.environ, output, listening)
     workers = [
         Program(f"worker {number}", _worker_command(plan, url, number), _worker_environ(plan), output)
         for number in range(1, plan.workers + 1)

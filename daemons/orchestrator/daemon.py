@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 import structlog
 from aiohttp import web
+from msgspec import structs
 
 from daemons.core.errors import AlreadyRunning, ConfigInvalid
 from daemons.core.settings import EMBEDDED, HttpSettings, OrchestratorSettings
@@ -28,6 +30,7 @@ from daemons.orchestrator.writer import Writer
 from daemons.runtime.folders import state_folder
 from daemons.runtime.locks import FileLock
 from daemons.runtime.notify import Notifier
+from daemons.runtime.sockets import inherited_socket
 from daemons.runtime.supervise import Service, supervise
 from daemons.runtime.tether import tethered
 from daemons.store import Store, open_store
@@ -97,8 +100,9 @@ async def run(
     StoreUnavailable never: an orchestrator without Redis serves, and says so in `/api/health`.
     """
     stop = stop or asyncio.Event()
-    tokens = read_tokens(settings.http)
-    check_exposure(settings.http, tokens)
+    tokens, held = read_tokens(settings.http), inherited_socket()
+    http = settings.http if held is None else structs.replace(settings.http, host=held.getsockname()[0])
+    check_exposure(http, tokens)
     data, outputs = _make_folders(settings)
     notifier = Notifier.from_environ()
     async with AsyncExitStack() as resources:
@@ -107,7 +111,7 @@ async def run(
         store = await resources.enter_async_context(open_store(url, settings.redis.prefix))
         parts = Parts(settings, store, outputs)
         app = parts.application(Guard(settings.http, tokens))
-        address = await resources.enter_async_context(_serving(app, settings.http, parts.dispatcher))
+        address = await resources.enter_async_context(_serving(app, http, parts.dispatcher, held))
         log.info("orchestrator serving", url=address, outputs=str(outputs))
         notifier.ready(f"serving {address}")
         if on_ready:
@@ -174,14 +178,16 @@ async def _embedded_server(settings: OrchestratorSettings, data: Path) -> AsyncI
 
 
 @asynccontextmanager
-async def _serving(app: web.Application, http: HttpSettings, dispatcher: Dispatcher) -> AsyncIterator[str]:
-    """The application, served; the address that it is served at."""
+async def _serving(
+    app: web.Application, http: HttpSettings, dispatcher: Dispatcher, held: socket.socket | None = None
+) -> AsyncIterator[str]:
+    """The application, served, on a socket that somebody holds for us if there is one; the address that it is at."""
     runner = web.AppRunner(
         app, access_log=None, keepalive_timeout=KEEPALIVE_TIMEOUT_S, shutdown_timeout=SHUTDOWN_TIMEOUT_S
     )
     await runner.setup()
     try:
-        await _listen(runner, http)
+        await (_listen(runner, http) if held is None else web.SockSite(runner, held).start())
         yield _address(runner, http.host)
     finally:
         dispatcher.close()

@@ -18,32 +18,52 @@ from typing import Any, Final, NoReturn
 PR_SET_PDEATHSIG: Final = 1
 OWNER_GONE: Final = 125
 NOT_STARTED: Final = 127
+FIRST_FD: Final = 3
+"""As in `daemons.runtime.sockets`, which this file can't import: it runs as a script."""
 
 
-def tethered(command: Sequence[str], *, sent: signal.Signals = signal.SIGTERM, owner: int | None = None) -> list[str]:
+def tethered(
+    command: Sequence[str],
+    *,
+    sent: signal.Signals = signal.SIGTERM,
+    owner: int | None = None,
+    listening: int | None = None,
+) -> list[str]:
     """A command line that runs `command` and sends it the signal `sent` when the process `owner` (this one) ends.
 
     The owner itself must start it. On Linux the tether is to the owner's thread that starts it, so start it from one
     that lives as long as the process does. A command that changes user, or that forks itself away, slips the tether.
+    `listening` is the descriptor of a socket, passed on by the owner, that the command finds as systemd hands one down
+    (`daemons.runtime.sockets`).
     """
     tie = [sys.executable, "-I", "-S", __file__, str(owner if owner is not None else os.getpid()), str(int(sent))]
-    return [*tie, *command]
+    return [*tie, "-" if listening is None else str(listening), *command]
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
-    """Tie this process to its owner, then become the command: ``OWNER SIGNAL COMMAND…``."""
-    owner, sent, command = int(arguments[0]), int(arguments[1]), list(arguments[2:])
+    """Tie this process to its owner, then become the command: ``OWNER SIGNAL SOCKET COMMAND…``, SOCKET maybe ``-``."""
+    owner, sent, listening, command = int(arguments[0]), int(arguments[1]), arguments[2], list(arguments[3:])
     if sys.platform == "linux":
         tie_by_kernel(sent)
     else:
         tie_by_watcher(owner, sent)
     if os.getppid() != owner:  # it ended before the tether was on, and would never be noticed
         sys.exit(OWNER_GONE)
+    if listening != "-":
+        hand_down(int(listening))
     try:
         os.execvp(command[0], command)  # noqa: S606 (no shell is wanted)
     except OSError as error:
         print(f"{command[0]} can't be started: {error.strerror}", file=sys.stderr)  # noqa: T201 (its owner reads it)
         sys.exit(NOT_STARTED)
+
+
+def hand_down(listening: int) -> None:
+    """Put a socket where the command looks for one (sd_listen_fds(3)): only it knows its process id beforehand."""
+    os.dup2(listening, FIRST_FD, inheritable=True)
+    if listening != FIRST_FD:
+        os.close(listening)
+    os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
 
 
 def tie_by_kernel(sent: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,22 @@ def test_an_orchestrator_killed_under_a_campaign_loses_nothing_and_runs_nothing_
         assert_each_job_once_and_complete(api, campaign_id, jobs=4)
         attempts = [row["Attempt"] for row in rows_of(api, campaign_id)]
         assert attempts == ["1"] * 4
+
+
+def test_no_connection_is_refused_while_the_orchestrator_is_started_again(tmp_path: Path) -> None:
+    """Whoever runs the stack holds the port: connections wait, and are answered by the next process."""
+    with running_up(tmp_path, workers=0, **QUICK) as (process, api):
+        address = (api.host, api.port)
+        for _ in range(2):
+            orchestrator = program(process, "daemons", "orchestrator")
+            assert orchestrator is not None
+            kill(orchestrator)
+            with socket.create_connection(address, timeout=30) as connection:
+                connection.sendall(b"GET /api/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                assert connection.recv(100).startswith(b"HTTP/1.1 200")
+            again = program(process, "daemons", "orchestrator")
+            assert again is not None
+            assert again.pid != orchestrator.pid
 
 
 def test_everything_killed_at_once_goes_on_where_it_was(tmp_path: Path, models: str) -> None:

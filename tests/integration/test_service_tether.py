@@ -41,7 +41,7 @@ def ends_of(*processes):
 
 tether.ends_of = ends_of
 tether.tie_by_kernel = lambda sent: tether.tie_by_watcher(os.getppid(), sent)
-tether.main([str(os.getppid()), str(int(signal.SIGTERM)), *sys.argv[1:]])
+tether.main([str(os.getppid()), str(int(signal.SIGTERM)), "-", *sys.argv[1:]])
 """
 
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="pidfd_open and PR_SET_PDEATHSIG are Linux's")

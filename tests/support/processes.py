@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -60,6 +61,8 @@ class Api:
 
     def __init__(self, url: str) -> None:
         self._base = f"{url}/api"
+        parts = urllib.parse.urlsplit(url)
+        self.host, self.port = str(parts.hostname), int(parts.port or 80)
 
     def __call__(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Status and document; the document is text where it isn't JSON."""

@@ -60,7 +60,13 @@ def test_shellcheck_has_nothing_to_say():
 @pytest.mark.parametrize(
     ("system", "units"),
     [
-        ("Linux", {f"etc/systemd/system/benchfleet-{program}.service" for program in ("worker", "orchestrator")}),
+        (
+            "Linux",
+            {
+                f"etc/systemd/system/benchfleet-{unit}"
+                for unit in ("worker.service", "orchestrator.service", "orchestrator.socket")
+            },
+        ),
         ("Darwin", {f"Library/LaunchDaemons/benchfleet.{program}.plist" for program in ("worker", "orchestrator")}),
     ],
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from daemons.core.settings import WorkerSettings
+from daemons.core.settings import HttpSettings, WorkerSettings
 from daemons.orchestrator.daemon import DRAIN_TIMEOUT_S, SHUTDOWN_TIMEOUT_S
 from daemons.runtime.boot import LAUNCHD_LABELS, MUST_NOT_RESTART
 from daemons.store.embedded import START_TIMEOUT_S, STOP_TIMEOUT_S
@@ -50,6 +50,25 @@ def test_systemd_accepts_the_unit(program, tmp_path):
     done = subprocess.run([analyze, "verify", "--man=no", tmp_path / name], capture_output=True, text=True, check=False)
     about_ours = [line for line in (done.stdout + done.stderr).splitlines() if "benchfleet" in line]
     assert (done.returncode, about_ours) == (0, [])
+
+
+def test_systemd_accepts_the_socket_beside_its_service(tmp_path):
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("systemd-analyze is not installed, so the units were not verified")
+    for kind in ("service", "socket"):
+        name = f"benchfleet-orchestrator.{kind}"
+        text = (DEPLOY / "systemd" / name).read_text()
+        (tmp_path / name).write_text(text.replace("/opt/benchfleet/bin/benchfleet", sys.executable))
+    command = [analyze, "verify", "--man=no", tmp_path / "benchfleet-orchestrator.socket"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    about_ours = [line for line in (done.stdout + done.stderr).splitlines() if "benchfleet" in line]
+    assert (done.returncode, about_ours) == (0, [])
+
+
+def test_the_socket_is_where_the_configuration_has_the_api_by_default():
+    text = (DEPLOY / "systemd/benchfleet-orchestrator.socket").read_text()
+    assert f"ListenStream={HttpSettings().host}:{HttpSettings().port}" in text
 
 
 @EACH
