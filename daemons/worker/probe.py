@@ -40,7 +40,7 @@ class Probe(Struct, frozen=True, kw_only=True):
     """Unit → the engines that serve it, the preferred one first."""
 
 
-class _Findings:
+class Findings:
     """Gathers what the children say."""
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class _Findings:
 async def probe_units(timeout_s: float = 60) -> Probe:
     """What works on this device. Never raises for what an engine does; takes at most about `timeout_s`."""
     loop = asyncio.get_running_loop()
-    deadline, found = loop.time() + timeout_s, _Findings()
+    deadline, found = loop.time() + timeout_s, Findings()
     for _ in range(MAX_CHILDREN):
         found.trying = None
         trouble = await _one_child(found, deadline, timeout_s * PATIENCE)
@@ -104,7 +104,7 @@ async def probe_units(timeout_s: float = 60) -> Probe:
     return found.probe()
 
 
-async def _one_child(found: _Findings, deadline: float, patience_s: float) -> str | None:
+async def _one_child(found: Findings, deadline: float, patience_s: float) -> str | None:
     """Have a child try what is not settled yet; what became of it if it didn't get through, else None."""
     skip = msgspec.json.encode(sorted(found.settled, key=str)).decode()
     async with _started(skip) as process:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from functools import cache
 from importlib import metadata
 from typing import Any, NamedTuple
 
 from daemons.worker.engines.base import Engine
-from daemons.worker.engines.probe_child import plugins, spec_of
+from daemons.worker.engines.probe_child import plugins, spec_of, try_plugin
 from daemons.worker.engines.serving import Serves
-from daemons.worker.probe import Probe, probe_units
+from daemons.worker.probe import Findings, Probe, probe_units
 
 
 class Subject(NamedTuple):
@@ -51,8 +52,13 @@ def engine_of(point: metadata.EntryPoint) -> Engine:
 
 @cache
 def probed() -> Probe:
-    """What works on this machine."""
-    return asyncio.run(probe_units())
+    """What works on this machine. The probing process is for Linux and macOS; elsewhere this one has to do."""
+    if os.name == "posix":
+        return asyncio.run(probe_units())
+    found = Findings()
+    for point in plugins():
+        try_plugin(point, frozenset(), found.take)
+    return found.probe()
 
 
 def whole_plugins() -> list[Subject]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,14 @@ import pytest
 from daemons.core.lifecycle import ReportStatus
 from daemons.core.models import BenchRequest, Progress
 from daemons.core.results import Outcome
-from daemons.worker.bench.runner import Bench
 from daemons.worker.engines.base import Engine, EngineError
 from daemons.worker.engines.conformance.conftest import Load
 from daemons.worker.engines.conformance.subjects import Subject
+
+if os.name != "posix":
+    pytest.skip("measuring processes are for Linux and macOS", allow_module_level=True)
+
+from daemons.worker.bench.runner import Bench
 
 
 def measured(unit: Subject, path: str, **more: Any) -> Outcome:
