@@ -31,7 +31,7 @@ def test_there_is_one_for_each_system_that_this_machine_is_not():
 def test_what_it_runs_is_there(workflow):
     text = scripts(workflow)
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert {target for target in re.findall(r"\bmake ([a-z-]+)", text)} <= targets
+    assert set(re.findall(r"\bmake ([a-z-]+)", text)) <= targets
     for path in re.findall(r"(?:tests/[\w/.]+|requirements[\w-]*\.lock|\.ci/run)", text):
         assert (ROOT / path).exists(), path
     assert set(re.findall(r"bin/benchfleet ([a-z-]+)", text)) <= set(COMMANDS)
