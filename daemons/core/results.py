@@ -98,6 +98,8 @@ class Measurement(Struct, frozen=True, kw_only=True, rename="pascal", omit_defau
     output_max_rel_diff: Figure = None
     output_psnr: Figure = None
     """Peak signal-to-noise ratio of the outputs in dB, of the worst output; None if they are identical."""
+    outputs_agree: bool | None = None
+    """Whether no output is further from the reference's than the tolerance; None where that was not checked."""
     output_reference: Text | None = None
     """What the outputs were compared with."""
     input_shapes: Text | None = None
@@ -212,6 +214,8 @@ COLUMNS: Final = (
 )
 """All columns of a campaign's CSV, in order."""
 
+_SMALL: Final = 1e-3
+
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -221,10 +225,15 @@ def _text_cell(text: str) -> str:
 
 
 def cell(value: object) -> str:
-    """One value as a CSV cell: unknown is empty, floats keep six decimals at most, lists are joined by ``; ``."""
+    """One value as a CSV cell: unknown is empty, lists are joined by ``; ``.
+
+    Floats keep six decimals at most; one that is not 0 and has nothing in its first three is written as ``2.384e-07``.
+    """
     match value:
         case None:
             return ""
+        case float() if 0 < abs(value) < _SMALL:
+            return f"{value:.4g}"
         case float():
             return f"{value:.6f}".rstrip("0").rstrip(".")
         case list() | tuple():
