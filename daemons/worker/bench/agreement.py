@@ -65,7 +65,8 @@ def compared(
     off = [told(name, one, tolerance) for name, one in found.items() if not one.agrees]
     if off and is_random(expected, reference.outputs(feed), tolerance):
         off.append("two runs of the reference differ as well: the model draws random numbers")
-    return Checked(columns(worst([*found.values()])) if found else {}, (*missing, *off))
+    figures = columns(worst([*found.values()])) if found else {}
+    return Checked({**figures, "OutputsAgree": not missing and not off}, (*missing, *off))
 
 
 def tolerance_of(precision: str | None, types: Collection[str]) -> Tolerance:

@@ -84,6 +84,7 @@ def test_equal_outputs_have_no_warning_and_no_psnr():
     assert found.columns == {
         "OutputMaxAbsDiff": 0.0,
         "OutputMaxRelDiff": 0.0,
+        "OutputsAgree": True,
         "OutputReference": "Own 3.1, CPU; tolerance 0.0001 of the largest value and 0.001 of each",
     }
 
@@ -93,11 +94,13 @@ def test_outputs_that_agree_are_told_in_figures_alone():
     assert found.warnings == ()
     assert found.columns["OutputMaxRelDiff"] == pytest.approx(1e-4, rel=1e-2)
     assert 70 < found.columns["OutputPsnr"] < 90
+    assert found.columns["OutputsAgree"] is True
 
 
 def test_outputs_that_differ_are_a_warning_with_the_figures():
     found = checked({"y": Y + 1, "z": Y}, {"y": Y, "z": Y})
     assert found.columns["OutputMaxAbsDiff"] == 1.0
+    assert found.columns["OutputsAgree"] is False
     assert len(found.warnings) == 1
     assert "the output y differs from the reference's by up to 1, 0.5 of the value, PSNR 6.0 dB" in found.warnings[0]
     assert "0.0001 of the largest value" in found.warnings[0]
@@ -112,7 +115,8 @@ def test_the_worst_output_is_the_one_in_the_row():
 
 def test_what_can_not_be_compared_has_no_figures():
     found = checked({"y": Y.reshape(1, 2)}, {"y": Y})
-    assert list(found.columns) == ["OutputReference"]
+    assert list(found.columns) == ["OutputsAgree", "OutputReference"]
+    assert found.columns["OutputsAgree"] is False
     assert found.warnings == (
         "the output y can't be compared with the reference's: its shape is [1, 2], and the reference's is [2]",
     )
@@ -122,7 +126,8 @@ def test_a_missing_output_is_a_warning():
     found = checked({"z": Y}, {"y": Y, "z": Y})
     assert found.warnings == ("the reference has an output y, which is missing",)
     assert found.columns["OutputMaxAbsDiff"] == 0.0
-    assert list(checked({}, {"y": Y}).columns) == ["OutputReference"]
+    assert list(checked({}, {"y": Y}).columns) == ["OutputsAgree", "OutputReference"]
+    assert found.columns["OutputsAgree"] is False
 
 
 def test_what_is_no_number_is_a_warning_even_where_the_reference_has_it_too():
