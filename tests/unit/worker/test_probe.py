@@ -160,11 +160,20 @@ def hanging(plug_in, tmp_path):
     path = tmp_path / "pid"
     os.mkfifo(path)
     plug_in(f'open({str(path)!r}, "w").write(str(os.getpid())); time.sleep(100)')
+    # Not in a thread, which would wait for ever, and the test run with it, if the engine never came so far.
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
 
     async def process():
-        return psutil.Process(int(await asyncio.to_thread(path.read_text)))
+        loop, told = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(reading, told.set)
+        try:
+            await asyncio.wait_for(told.wait(), 60)
+        finally:
+            loop.remove_reader(reading)
+        return psutil.Process(int(os.read(reading, 100)))
 
-    return process
+    yield process
+    os.close(reading)
 
 
 async def test_cancelling_leaves_no_process(hanging):
