@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test check format bench-fidelity bench-store lock clean
+.PHONY: install demo test check format bench-fidelity bench-store soak lock clean
 
 install: $(STAMP)
 
@@ -39,6 +39,10 @@ bench-fidelity: install
 
 bench-store: install
 	$(BIN)/python -m tests.benchmarks.store
+
+# Whether anything is lost or comes twice when processes are killed and stopped: real ones, for some minutes.
+soak: install
+	$(BIN)/python -m tests.soak
 
 # Needs uv (pip install uv). Writes names, versions and hashes only: what runs, what also checks and tests it, and what
 # deploy/install.sh --with adds.
