@@ -147,6 +147,10 @@ class RegisterRequest(Struct, frozen=True, kw_only=True):
     device_info: DeviceInfo = DeviceInfo()
     instance_id: Identifier | None = None
     """Names the worker's process. A different one means that the old process is gone."""
+    boot_id: Identifier | None = None
+    """Names the time since the machine was started: another one after each start."""
+    builtin_models: Annotated[list[Name], Meta(max_length=50)] = []
+    """Names of the models that the worker brings along. One that names none is not checked."""
     protocol_version: int = PROTOCOL_VERSION
 
 

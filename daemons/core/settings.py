@@ -111,6 +111,9 @@ class FleetSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A job that its devices failed so often (disk full, no process to be had) has failed."""
     failures_until_set_aside: Annotated[int, Meta(ge=1, le=100)] = 3
     """A device that could not do its part so often in a row is set aside until it passes a health job."""
+    health_interval_s: Annotated[float, Meta(gt=0, le=31_536_000)] | None = 86_400.0
+    """How often each device measures a small reference model. One that fails it, or has drifted beyond its own noise,
+    is set aside until it passes. null: never, and who is set aside waits for a reset by hand."""
     duty_interval_s: Seconds = 1.0
     """How often the orchestrator looks for silent workers, due retries and finished campaigns."""
 

@@ -9,6 +9,8 @@ from urllib.parse import unquote, urlsplit
 from daemons.core.errors import InvalidInput
 
 SCHEMES: Final = ("http", "https")
+BUILTIN: Final = "builtin:"
+"""What begins so names a model that every worker brings along. Users' campaigns can't: it is no scheme of theirs."""
 MAX_FILE_NAME: Final = 255
 DEFAULT_FILE_NAME: Final = "model"
 
@@ -32,7 +34,10 @@ def check_model_url(url: str) -> str:
 
 def model_file_name(url: str) -> str:
     """What a model is called: the last segment of its URL's path, decoded; never a path, never control characters."""
-    path = re.split(r"[?#]", re.sub(r"^[a-zA-Z]+://[^/?#]*", "", url), maxsplit=1)[0]
+    if url.startswith(BUILTIN):
+        path = f"{url.removeprefix(BUILTIN)}.onnx"
+    else:
+        path = re.split(r"[?#]", re.sub(r"^[a-zA-Z]+://[^/?#]*", "", url), maxsplit=1)[0]
     last = re.split(r"[/\\]", unquote(path).rstrip("/\\"))[-1]
     clean = "".join(letter for letter in last if letter.isprintable()).strip()
     return clean[:MAX_FILE_NAME] if clean.strip(".") else DEFAULT_FILE_NAME

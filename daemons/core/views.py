@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -17,6 +17,9 @@ from daemons.core.models import JobSpec, Row
 from daemons.core.urls import model_file_name
 
 State = Mapping[str, str]
+
+BENCHMARK: Final = "benchmark"
+"""The kind of campaign that people submit."""
 
 
 def iso_time(milliseconds: str | None) -> str | None:
@@ -47,6 +50,7 @@ def campaign_view(state: State) -> dict[str, Any]:
     breakdown = {status.value: _number(state, status) for status in JobStatus}
     return {
         "campaign_id": state["campaign_id"],
+        "kind": state.get("kind", BENCHMARK),
         "model_url": public_url(state["model_url"]),
         "model_sha256": state.get("model_sha256"),
         "status": state["status"],
@@ -61,10 +65,12 @@ def campaign_view(state: State) -> dict[str, Any]:
 
 
 def job_view(job_id: str, campaign_id: str, state: State, spec: JobSpec) -> dict[str, Any]:
-    """A job as `GET /api/jobs/{id}` shows it, its options included."""
+    """A job as `GET /api/jobs/{id}` shows it, its options included. A health job's `state` says its kind."""
+    health = state.get("health")
     return {
         "job_id": job_id,
         "campaign_id": campaign_id,
+        "kind": state.get("kind", BENCHMARK),
         "compute_unit": spec.compute_unit,
         "status": state["status"],
         "attempt": _number(state, "attempt"),
@@ -75,6 +81,7 @@ def job_view(job_id: str, campaign_id: str, state: State, spec: JobSpec) -> dict
         "started_at": iso_time(state.get("started_at")),
         "ended_at": iso_time(state.get("ended_at")),
         "options": msgspec.to_builtins(spec),
+        "health": msgspec.json.decode(health) if health else None,
         "version": _number(state, "version"),
     }
 
@@ -87,6 +94,18 @@ def history_view(entry: dict[str, Any]) -> dict[str, Any]:
 def is_away(status: str) -> bool:
     """Whether a worker of this status takes no jobs."""
     return status in (WorkerStatus.FAULTY, WorkerStatus.OFFLINE)
+
+
+def checkup_view(state: State) -> dict[str, Any]:
+    """What a device's last checkup has shown, and the campaign of the one that is open."""
+    known = msgspec.json.decode(state.get("health") or "{}")
+    return {
+        "checked_at": iso_time(state.get("checked_at")),
+        "passed": known.get("passed"),
+        "reason": known.get("reason"),
+        "units": known.get("units", {}),
+        "open_checkup": state.get("checkup"),
+    }
 
 
 def worker_view(state: State) -> dict[str, Any]:
@@ -105,6 +124,7 @@ def worker_view(state: State) -> dict[str, Any]:
         "current_job": state.get("job_id"),
         "progress": msgspec.json.decode(progress) if progress else None,
         "undelivered_results": _number(state, "undelivered"),
+        "health": checkup_view(state),
         "jobs_complete": _number(state, "jobs_complete"),
         "jobs_failed": _number(state, "jobs_failed"),
         "registered_at": iso_time(state.get("registered_at")),
@@ -124,6 +144,7 @@ def worker_health(state: State, now_ms: int) -> dict[str, Any]:
         "faulty_reason": state.get("faulty_reason"),
         "last_heartbeat": iso_time(state.get("last_heartbeat")),
         "seconds_since_heartbeat": round(max(0, now_ms - last) / 1000, 1) if last else None,
+        "health": checkup_view(state),
     }
 
 

@@ -20,6 +20,7 @@ from daemons.core.settings import EMBEDDED, HttpSettings, OrchestratorSettings
 from daemons.orchestrator.api import context
 from daemons.orchestrator.api.app import make_app
 from daemons.orchestrator.api.guard import Guard, check_exposure, read_tokens
+from daemons.orchestrator.checkups import Checkups
 from daemons.orchestrator.dispatch import Dispatcher
 from daemons.orchestrator.duties import Duty, DutyRounds
 from daemons.orchestrator.outputs import folder_mark
@@ -64,6 +65,7 @@ class Parts:
                 Duty("reaper", self.reaper.round),
                 Duty("writer", self.writer.flush),
                 Duty("retention", retention.round, RETENTION_EVERY_S),
+                Duty("checkups", Checkups(store, settings.fleet.health_interval_s).round),
             ),
             settings.fleet.duty_interval_s,
             on_gap=self.reaper.restart,

@@ -151,12 +151,10 @@ class Dispatcher:
                     ticket.spend(heard)
                 else:
                     self.doorbell.pass_on(ticket)
-                # One that may take nothing listens for its own name alone: that is how it is told that it may again.
-                queues = claimed.queues if claimed.is_ready else claimed.queues[:1]
-                if ticket.queues != queues:
-                    self.doorbell.listen(ticket, queues)
-                    if claimed.is_ready:
-                        continue
+                # One that may take nothing listens for its own name all the same: so it is told that it may again.
+                if ticket.queues != claimed.queues:
+                    self.doorbell.listen(ticket, claimed.queues)
+                    continue
                 if clock() >= deadline:
                     return None
                 await ticket.wait(min(RETRY_S, self._beat_s, deadline - clock()))

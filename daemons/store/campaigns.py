@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from daemons.core.errors import NotFound
+from daemons.core.health import HEALTH
 from daemons.core.models import CampaignRequest, JobSpec, Row
-from daemons.core.views import campaign_view, history_view, job_view, result_row
+from daemons.core.views import BENCHMARK, campaign_view, history_view, job_view, result_row
 from daemons.store.keys import campaign_of, check_campaign_id, check_job_id, job_id_at
 from daemons.store.lua import Scripts, translated_errors
 
@@ -22,6 +23,15 @@ REMEMBER_KEYS_S: Final = 7 * 24 * 3600
 """How long an `Idempotency-Key` is known."""
 
 ROWS_PER_TRIP: Final = 500
+
+CAMPAIGN_KINDS: Final = (BENCHMARK, HEALTH, "all")
+"""What a list may hold: what people submit, checkups of devices, or both."""
+
+_LISTS: Final = {
+    BENCHMARK: ("campaigns",),
+    HEALTH: ("checkup_campaigns",),
+    "all": ("campaigns", "checkup_campaigns"),
+}
 
 
 class Submitted(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,16 +88,26 @@ class Campaigns:
         """One campaign's view, or NotFound."""
         return campaign_view(await self._state(campaign_id))
 
-    async def newest(self, *, limit: int, before: int | None = None) -> list[dict[str, Any]]:
-        """The newest campaigns first, at most `limit`; `before` is the number in the last identifier seen."""
+    async def newest(self, *, limit: int, before: int | None = None, kind: str = BENCHMARK) -> list[dict[str, Any]]:
+        """The newest campaigns of one of `CAMPAIGN_KINDS`, at most `limit`; `before` is the last one's number."""
         highest = f"({before}" if before is not None else "+inf"
+        found: dict[str, float] = {}
         with translated_errors():
-            identifiers = await self._redis.zrange(
-                f"{self._prefix}campaigns", highest, "-inf", desc=True, byscore=True, offset=0, num=limit
-            )
+            for listed in _LISTS[kind]:
+                page: Any = await self._redis.zrange(
+                    self._prefix + listed,
+                    highest,
+                    "-inf",
+                    desc=True,
+                    byscore=True,
+                    offset=0,
+                    num=limit,
+                    withscores=True,
+                )
+                found |= dict(page)
             pipeline = self._redis.pipeline(transaction=False)
-            for identifier in identifiers:
-                pipeline.hgetall(self._campaign_key(str(identifier)))
+            for identifier in sorted(found, key=found.__getitem__, reverse=True)[:limit]:
+                pipeline.hgetall(self._campaign_key(identifier))
             states = await pipeline.execute()
         return [campaign_view(state) for state in states if state]
 
@@ -132,7 +152,8 @@ class Campaigns:
         if not state or not campaign:
             raise NotFound(f"there is no job {job_id}; GET /api/campaigns/{campaign_id} tells of its campaign")
         spec = msgspec.json.decode(specs[state["spec"]], type=JobSpec)
-        view = job_view(job_id, campaign_id, state, spec)
+        kind = {"kind": campaign["kind"]} if "kind" in campaign else {}
+        view = job_view(job_id, campaign_id, state | kind, spec)
         view["history"] = [history_view(msgspec.json.decode(entry)) for entry in history]
         row = result_row(job_id, state, spec, campaign)
         if row is not None and evidence:

@@ -14,6 +14,7 @@ from daemons.store.broadcast import Broadcast
 from daemons.store.campaigns import Campaigns
 from daemons.store.duties import Duties
 from daemons.store.fleet import Fleet
+from daemons.store.health import Health
 from daemons.store.lua import Scripts
 from daemons.store.outbox import Outbox
 from daemons.store.queue import Queue
@@ -58,6 +59,7 @@ class Store:
         self.campaigns = Campaigns(redis, patient, scripts, prefix)
         self.queue = Queue(redis, scripts, prefix)
         self.fleet = Fleet(redis, scripts, prefix)
+        self.health = Health(redis, scripts, prefix)
         self.outbox = Outbox(redis, scripts, prefix)
         self.duties = Duties(scripts)
         self.broadcast = Broadcast(redis, prefix)

@@ -53,6 +53,8 @@ class Fleet:
             device_info=msgspec.json.encode(request.device_info).decode(),
             device=msgspec.json.encode(device_cells(request)).decode(),
             instance_id=request.instance_id,
+            boot_id=request.boot_id,
+            builtin_models=msgspec.json.encode(request.builtin_models).decode(),
             retry=policy.draw(),
         )
         return answer["worker_id"], answer["action"]
@@ -80,7 +82,10 @@ class Fleet:
         return str(answer["status"])
 
     async def recover(self, worker_id: str) -> tuple[str, bool]:
-        """Make a faulty worker ready again: its status, and whether that changed anything. NotFound if none."""
+        """Make a faulty worker ready again: its status, and whether that changed anything. NotFound if none.
+
+        What its checkups have shown is forgotten in any case.
+        """
         answer = await self._scripts.run("recover", worker_id=check_worker_id(worker_id))
         return str(answer["status"]), bool(answer["recovered"])
 

@@ -9,12 +9,16 @@ Everything that this project keeps in Redis stands under one prefix:
 ``job:ID:history``                    list         its transitions, as JSON
 ``job:ID:evidence``                   string       its raw timings and the device's conditions, as JSON
 ``queue:unit:U``, ``queue:worker:ID`` sorted set   waiting jobs by priority, then arrival
+``queue:health:ID``                   sorted set   waiting health jobs of a device, likewise
 ``delayed``                           sorted set   jobs that wait for a retry, by due time
 ``running``                           hash         job → its worker, attempt and time limit
 ``worker:ID``, ``workers``            hash, set    a device's state; all of them
 ``devices``, ``beats``                hash         identity → worker; worker → signs of life counted
 ``units``                             set          every compute unit that a device has offered
 ``campaigns``, ``ended``              sorted set   all of them, by creation; those that have ended, by their end
+``checkup_campaigns``                 sorted set   those of kind health, by creation; ``campaigns`` has all others
+``checkups``, ``checked``             sorted set   devices by when they are to be checked; by when they last were
+``health:ID``                         hash         compute unit → JSON of what a device's passed checkups have shown
 ``leaving``                           hash         campaigns that are forgotten → how far their jobs are removed
 ``results``                           stream       jobs that have ended and whose CSV is not yet written
 ``idempotency:K``                     hash         a request's key → the campaign that it made

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
     from redis.commands.core import AsyncScript
 
-_PRELUDE: Final = "prelude.lua"
+_PRELUDES: Final = ("prelude.lua", "prelude_checkups.lua")
 
 _REFUSALS: Final[dict[str, type[errors.BenchfleetError]]] = {
     "not_found": errors.NotFound,
@@ -32,13 +32,13 @@ _PASSING_REPLIES: Final = ("LOADING", "OOM", "MISCONF", "READONLY", "BUSY", "MAS
 
 
 def read_sources() -> dict[str, str]:
-    """Script name → its whole text, prelude included."""
+    """Script name → its whole text, preludes included."""
     folder = resources.files("daemons.store") / "scripts"
-    prelude = (folder / _PRELUDE).read_text("utf-8")
+    prelude = "\n".join((folder / name).read_text("utf-8") for name in _PRELUDES)
     return {
         entry.name.removesuffix(".lua"): f"{prelude}\n{entry.read_text('utf-8')}"
         for entry in folder.iterdir()
-        if entry.name.endswith(".lua") and entry.name != _PRELUDE
+        if entry.name.endswith(".lua") and entry.name not in _PRELUDES
     }
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from daemons.core.health import Judgement
 from daemons.core.lifecycle import ReportStatus
 from daemons.core.models import ClaimedJob, ClaimRequest, JobSpec, ReleaseRequest
 from daemons.core.results import JobReport, evidence, figures
@@ -66,11 +67,14 @@ class Queue:
             return Claimed(queues=tuple(answer["queues"]), is_ready=idle != "not_ready", has_left=idle == "left")
         return Claimed(job=_claimed_job(answer["job"]), queue=answer.get("queue"))
 
-    async def finish(self, job_id: str, report: JobReport, policy: RetryPolicy) -> dict[str, Any]:
+    async def finish(
+        self, job_id: str, report: JobReport, policy: RetryPolicy, judgement: Judgement | None = None
+    ) -> dict[str, Any]:
         """Record how an attempt ended: ``{status, duplicate}``. The same report again changes nothing.
 
-        One that failed by the device's fault waits again as `policy` says, and its status is then `pending`. Raises
-        NotFound for an unknown job and StaleAttempt for an attempt that is not the newest.
+        One that failed by the device's fault waits again as `policy` says, and its status is then `pending`. On a
+        health job the `judgement` decides what becomes of its device, in the same step. Raises NotFound for an unknown
+        job and StaleAttempt for an attempt that is not the newest.
         """
         is_device_failure = report.is_device_failure and report.status is ReportStatus.FAILED
         return await self._scripts.run(
@@ -85,6 +89,7 @@ class Queue:
             remark=report.remark or ("the device gave no reason" if is_device_failure else None),
             is_device_failure=is_device_failure,
             retry=policy.draw(),
+            judgement=judgement,
         )
 
     async def release(self, job_id: str, request: ReleaseRequest) -> str:

@@ -16,6 +16,7 @@ import structlog
 
 from daemons.client import Client
 from daemons.core.errors import ConfigInvalid
+from daemons.core.health import BUILTIN_MODELS
 from daemons.core.models import RegisterRequest
 from daemons.core.settings import WorkerSettings
 from daemons.runtime.folders import state_folder
@@ -32,7 +33,7 @@ from daemons.worker.deliver import Outbox
 from daemons.worker.devicelock import measuring_lock
 from daemons.worker.download import Limits
 from daemons.worker.environments import Environments
-from daemons.worker.host import device_facts
+from daemons.worker.host import boot_id, device_facts
 from daemons.worker.identity import device_udid
 from daemons.worker.membership import GOODBYE_TIMEOUT_S, Membership, address_towards
 from daemons.worker.models import ModelCache
@@ -98,6 +99,8 @@ def _card(settings: WorkerSettings, state: Path, salt: str, probe: Probe) -> Reg
         capabilities=offered_units(settings.device.units, list(probe.units)),
         device_info=msgspec.structs.replace(facts, udid=device_udid(state, salt=salt), engines=probe.engines),
         instance_id=uuid.uuid4().hex,
+        boot_id=boot_id(),
+        builtin_models=list(BUILTIN_MODELS),
     )
 
 

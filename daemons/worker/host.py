@@ -90,6 +90,18 @@ def device_facts(udid: str | None = None) -> DeviceInfo:
     )
 
 
+def boot_id(root: Path = Path("/"), read: Sysctl | None = None) -> str | None:
+    """What names the time since this machine was started; None where the system has no such thing.
+
+    macOS changes what it tells of the moment when its clock is set: the session's own name goes first.
+    """
+    if platform.system() == "Darwin":
+        ask = read or sysctl
+        return ask("kern.bootsessionuuid") or ask("kern.boottime")
+    text = text_of(root / "proc/sys/kernel/random/boot_id")
+    return text.strip() or None if text else None
+
+
 def sysctl(name: str) -> str | None:
     """A kernel variable of macOS, as `sysctl -n` prints it; None if it can't be read."""
     try:

@@ -20,7 +20,7 @@ import structlog
 from daemons.core.errors import AlreadyRunning
 from daemons.core.urls import model_file_name
 from daemons.runtime.locks import FileLock
-from daemons.worker import archive, external_data, kinds
+from daemons.worker import archive, builtin, external_data, kinds
 from daemons.worker.background import Stop, in_thread
 from daemons.worker.credentials import Credential, Credentials, unknown
 from daemons.worker.download import (
@@ -212,7 +212,7 @@ class ModelCache:
     async def _once(self, order: _Order, known: Known | None, partial: Partial, advance: Advance) -> Known:
         try:
             validators = known.validators if known else Validators()
-            got = await download(order.source, partial, self._limits, validators, advance)
+            got = await self._obtain(order, partial, validators, advance)
         except OSError as error:
             raise self._disk_trouble(error, order, is_passing=True) from error
         if not isinstance(got, Fetched):
@@ -221,6 +221,13 @@ class ModelCache:
             return await self._adopt(order, partial, got)
         finally:
             partial.remove()
+
+    async def _obtain(
+        self, order: _Order, partial: Partial, validators: Validators, advance: Advance
+    ) -> Fetched | Literal["unchanged"]:
+        if builtin.is_builtin(order.source.url):
+            return await in_thread(lambda _stop: builtin.fetch(order.source.url, partial))
+        return await download(order.source, partial, self._limits, validators, advance)
 
     def _disk_trouble(self, error: OSError, order: _Order, *, is_passing: bool) -> NotFetched:
         """What to do about a disk that won't take the model: a full one is given another try without the old models."""

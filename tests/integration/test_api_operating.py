@@ -9,6 +9,8 @@ from daemons.orchestrator.retention import Retention
 from tests.support.orchestrator import QUICK, orchestrating
 from tests.support.store import comes_true
 
+DUTIES = {"reaper", "writer", "retention", "checkups"}
+
 
 async def result_files(api):
     return [file["filename"] for file in (await api("GET", "/results/files")).document["files"]]
@@ -118,7 +120,7 @@ async def test_health_tells_who_does_the_duties_and_how_late_they_are(api):
     assert health["duties"]["holder"] == health["duties"]["replica"]
 
     async def all_done() -> bool:
-        return set((await api("GET", "/health")).document["duties"]["lag_s"]) == {"reaper", "writer", "retention"}
+        return set((await api("GET", "/health")).document["duties"]["lag_s"]) == DUTIES
 
     await comes_true(all_done, "every duty to have been done once")
     assert (await api("GET", "/health")).document["problems"] == []

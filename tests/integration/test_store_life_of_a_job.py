@@ -25,7 +25,7 @@ class TestClaim:
         answer = await drive.store.queue.claim(worker, ClaimRequest())
         assert answer.job is None
         assert answer.is_ready
-        assert answer.queues == (f"worker:{worker}", f"unit:{CPU}", f"unit:{GPU}")
+        assert answer.queues == (f"worker:{worker}", f"unit:{CPU}", f"unit:{GPU}", f"health:{worker}")
 
     async def test_first_come_first_served_across_campaigns(self, drive):
         worker = await drive.worker()

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from daemons.core import health
 from daemons.core.lifecycle import ReportStatus
 from daemons.core.models import (
     CampaignRequest,
@@ -26,6 +27,7 @@ from daemons.core.models import (
 )
 from daemons.core.results import JobReport
 from daemons.core.retries import RetryPolicy
+from daemons.orchestrator.checkups import judgement_on
 from daemons.store import Store, open_store
 from daemons.store.embedded import EmbeddedServer
 from daemons.store.keys import as_glob, campaign_of
@@ -130,6 +132,7 @@ def contradictions(keys: dict[str, Any]) -> list[str]:
         if name.startswith("job:") and name.count(":") == 1
     }
     wrong = [f"{job_id} waits but is no job" for job_id in places if job_id not in jobs]
+    wrong.extend(_wrong_checkups(keys))
     for job_id, state in jobs.items():
         wrong.extend(_wrong_places(job_id, state, places[job_id], running, workers[job_id]))
     for name, campaign in keys.items():
@@ -148,6 +151,24 @@ def _wrong_places(job_id: str, state: Any, waiting: int, running: Any, workers: 
     if workers != ([f"worker:{state['worker_id']}"] if status == "running" else []):
         wrong.append(f"{job_id} is {status} and on {workers}")
     return wrong
+
+
+def _wrong_checkups(keys: dict[str, Any]) -> list[str]:
+    """Health jobs wait in queues of their own, and every device has one checkup open or is to have one at some time."""
+    wrong = []
+    for name, content in keys.items():
+        for job_id, _ in content if name.startswith("queue:") else ():
+            campaign = keys[f"campaign:{campaign_of(job_id)}"]
+            if (campaign.get("worker_id") or "") != name.partition("queue:health:")[2]:
+                wrong.append(f"{job_id} of {campaign} waits in {name}")
+    planned = {worker for listed in ("checkups", "checked") for worker, _ in keys.get(listed, [])}
+    for worker in keys.get("workers", set()):
+        campaign_id = keys[f"worker:{worker}"].get("checkup")
+        if (campaign_id is None) != (worker in planned):
+            wrong.append(f"{worker} has the checkup {campaign_id} open and is among the planned: {worker in planned}")
+        if campaign_id is not None and keys[f"campaign:{campaign_id}"]["status"] != "running":
+            wrong.append(f"{worker} has the checkup {campaign_id} open, which has ended")
+    return wrong + [f"{worker} is to be checked and is gone" for worker in planned - keys.get("workers", set())]
 
 
 def _wrong_counters(campaign: Any, jobs: dict[str, Any]) -> list[str]:
@@ -171,7 +192,7 @@ class Drive:
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    async def worker(self, name: str = "one", *units: str, instance: str | None = None) -> str:
+    async def worker(self, name: str = "one", *units: str, instance: str | None = None, **more: Any) -> str:
         """A registered device with these units (the CPU, if none is named)."""
         request = RegisterRequest(
             device_name=f"device {name}",
@@ -179,6 +200,7 @@ class Drive:
             capabilities=list(units or (CPU,)),
             device_info=DeviceInfo(soc="M9", ram="16", device_os="Linux", udid=f"udid-{name}"),
             instance_id=instance,
+            **({"builtin_models": [health.MODEL]} | more),
         )
         return (await self.store.fleet.register(request, AT_ONCE))[0]
 
@@ -201,9 +223,10 @@ class Drive:
     async def finish(
         self, job_id: str, worker: str, attempt: int = 1, status: str = "Complete", **figures: Any
     ) -> dict[str, Any]:
-        """The report of an attempt."""
+        """The report of an attempt, judged if it is of a health job."""
         report = JobReport(worker_id=worker, attempt=attempt, status=ReportStatus(status), **figures)
-        return await self.store.queue.finish(job_id, report, AT_ONCE)
+        judgement = await judgement_on(self.store, job_id, report)
+        return await self.store.queue.finish(job_id, report, AT_ONCE, judgement)
 
     async def beat(self, worker: str, job_id: Any = msgspec.UNSET, attempt: int | None = None, **more: Any) -> Any:
         """A heartbeat: of an attempt, of a worker without a job (None), or a bare sign of life."""

@@ -39,6 +39,7 @@ ROUTES: Final[tuple[tuple[str, str, Handler, tuple[Role, ...]], ...]] = (
     ("POST", "/api/workers/{worker_id}/goodbye", workers.goodbye, _WORK),
     ("POST", "/api/workers/{worker_id}/drain", workers.drain, _OPERATE),
     ("POST", "/api/workers/{worker_id}/undrain", workers.undrain, _OPERATE),
+    ("POST", "/api/workers/{worker_id}/check", workers.check, _OPERATE),
     ("DELETE", "/api/workers/{worker_id}", workers.remove, _OPERATE),
     ("POST", "/api/campaigns", campaigns.submit, _OPERATE),
     ("GET", "/api/campaigns", campaigns.list_campaigns, _LOOK),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
@@ -63,6 +64,14 @@ def query_flag(request: web.Request, name: str) -> bool:
     if text not in _FLAGS:
         raise InvalidInput(f"{name}: must be true or false, and is {text[:60]!r}", field=name)
     return _FLAGS[text]
+
+
+def query_choice(request: web.Request, name: str, allowed: Sequence[str]) -> str:
+    """One of the words that are `allowed`, the first if there is none; InvalidInput for any other."""
+    text = request.query.get(name, allowed[0])
+    if text not in allowed:
+        raise InvalidInput(f"{name}: must be one of {', '.join(allowed)}, and is {text[:60]!r}", field=name)
+    return text
 
 
 def query_number(request: web.Request, name: str, *, default: float, least: float, most: float) -> float:

@@ -13,11 +13,11 @@ from daemons.core.inputs import check_jobs
 from daemons.core.lifecycle import CampaignStatus
 from daemons.core.models import CampaignRequest, JobSpec
 from daemons.core.urls import check_model_url
-from daemons.orchestrator.api.bodies import json_response, query_number, read_json
+from daemons.orchestrator.api.bodies import json_response, query_choice, query_number, read_json
 from daemons.orchestrator.api.context import DUTIES, STORE, WRITER
 from daemons.orchestrator.outputs import find_results_file
 from daemons.store import Store
-from daemons.store.campaigns import Submitted
+from daemons.store.campaigns import CAMPAIGN_KINDS, Submitted
 from daemons.store.keys import job_id_at
 
 MAX_LISTED: Final = 1000
@@ -113,10 +113,11 @@ def _answer(submitted: Submitted, jobs: list[JobSpec]) -> dict[str, Any]:
 
 
 async def list_campaigns(request: web.Request) -> web.Response:
-    """`GET /api/campaigns`: the newest first; `next_cursor` leads on when there are more."""
+    """`GET /api/campaigns`: the newest first; `next_cursor` leads on when there are more. `kind` tells which."""
+    kind = query_choice(request, "kind", CAMPAIGN_KINDS)
     limit = int(query_number(request, "limit", default=MAX_LISTED, least=1, most=MAX_LISTED))
     cursor = query_number(request, "cursor", default=0, least=0, most=2**53)
-    campaigns = await request.app[STORE].campaigns.newest(limit=limit, before=int(cursor) or None)
+    campaigns = await request.app[STORE].campaigns.newest(limit=limit, before=int(cursor) or None, kind=kind)
     listing: dict[str, Any] = {"count": len(campaigns), "campaigns": campaigns}
     if len(campaigns) == limit:
         listing["next_cursor"] = campaigns[-1]["campaign_id"].removeprefix("campaign-")

@@ -10,6 +10,7 @@ from daemons.core.retries import policy_of
 from daemons.core.views import result_view
 from daemons.orchestrator.api.bodies import json_response, read_json
 from daemons.orchestrator.api.context import DUTIES, SETTINGS, STORE
+from daemons.orchestrator.checkups import judgement_on
 
 
 async def show(request: web.Request) -> web.Response:
@@ -20,9 +21,10 @@ async def show(request: web.Request) -> web.Response:
 
 async def report(request: web.Request) -> web.Response:
     """`POST /api/jobs/{job_id}/result`: taken once, from the newest attempt."""
-    job_id = request.match_info["job_id"]
-    policy = policy_of(request.app[SETTINGS].fleet)
-    outcome = await request.app[STORE].queue.finish(job_id, await read_json(request, JobReport), policy)
+    job_id, store = request.match_info["job_id"], request.app[STORE]
+    told = await read_json(request, JobReport)
+    judgement = await judgement_on(store, job_id, told)
+    outcome = await store.queue.finish(job_id, told, policy_of(request.app[SETTINGS].fleet), judgement)
     request.app[DUTIES].poke()
     return json_response({"job_id": job_id, **outcome})
 

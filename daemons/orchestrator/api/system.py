@@ -25,8 +25,11 @@ COUNTERS: Final = (
     "device_failures",
     "poison",
     "campaigns_forgotten",
+    "checkups_started",
+    "checkups_passed",
+    "checkups_failed",
 )
-"""What is counted for the whole fleet since the last reset: attempts tried again, and why they had ended."""
+"""What is counted for the whole fleet since the last reset: attempts tried again, and why they had ended; checkups."""
 
 
 def _timestamp() -> str:

@@ -128,6 +128,16 @@ async def undrain(request: web.Request) -> web.Response:
     return json_response({"worker_id": worker_id, "status": outcome["status"], "drained": False, "message": message})
 
 
+async def check(request: web.Request) -> web.Response:
+    """`POST /api/workers/{worker_id}/check`: a checkup of this device, before its other jobs."""
+    worker_id = request.match_info["worker_id"]
+    started = await request.app[STORE].health.start(worker_id)
+    message = f"the worker measures the reference model on {started['jobs']} of its units as soon as it is free"
+    campaign_id = started["campaign_id"]
+    answer = {"worker_id": worker_id, "campaign_id": campaign_id, "total_jobs": started["jobs"], "message": message}
+    return json_response(answer, HTTPStatus.CREATED, Location=f"/api/campaigns/{campaign_id}")
+
+
 async def remove(request: web.Request) -> web.Response:
     """`DELETE /api/workers/{worker_id}`: the device is forgotten; what waits for it alone has failed."""
     worker_id = request.match_info["worker_id"]

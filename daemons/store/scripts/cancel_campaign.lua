@@ -13,7 +13,7 @@ end
 
 local queues = {}
 for index, text in pairs(read(key .. ':specs')) do
-  queues[index] = queue_key(queue_of(cjson.decode(text)))
+  queues[index] = queue_key(queue_of(cjson.decode(text), campaign.kind))
 end
 
 local ended_at = now_ms()
@@ -26,7 +26,9 @@ local function cancel_waiting(job_id, spec, was_tried)
     redis.call('ZREM', P .. 'delayed', job_id)
   end
   redis.call('HSET', job_key(job_id), 'status', 'cancelled', 'ended_at', ended_at, 'result', result)
-  redis.call('XADD', P .. 'results', '*', 'job_id', job_id)
+  if campaign.kind ~= HEALTH then
+    redis.call('XADD', P .. 'results', '*', 'job_id', job_id)
+  end
   cancelled = cancelled + 1
 end
 

@@ -2,7 +2,7 @@
 -- arg: worker_id, instance_id, claim_id
 -- -> {job = {...}, queue = the name of the one that it was taken from, nil if this worker had it already}, or
 --    {idle = 'empty' | 'left' | 'not_ready', queues = [names]}: nothing waits in the queues that this worker serves;
---    what waits is for other devices first; or it may take nothing now
+--    what waits is for other devices first; or it may take no user's job now. The queues are those to listen to
 
 local worker = read(worker_key(arg.worker_id))
 if not worker then
@@ -12,6 +12,7 @@ if is_replaced(worker) then
   return refuse_replaced(arg.worker_id)
 end
 
+local health_queue = 'health:' .. arg.worker_id
 local queues = { 'worker:' .. arg.worker_id }
 for _, unit in ipairs(cjson.decode(worker.capabilities)) do
   queues[#queues + 1] = 'unit:' .. unit
@@ -71,7 +72,7 @@ local function first_of(queue)
     local job = redis.call('HMGET', job_key(entry[1]), 'status', 'avoid', 'avoid_until')
     if job[1] ~= 'pending' then
       redis.call('ZREM', queue_key(queue), entry[1])
-    elseif queue ~= queues[1] and job[2] and is_for_another(entry[1], job[2], job[3]) then
+    elseif queue ~= queues[1] and queue ~= health_queue and job[2] and is_for_another(entry[1], job[2], job[3]) then
       has_left = true
       place = place + 1
     else
@@ -82,7 +83,7 @@ local function first_of(queue)
 end
 
 -- The worker's own queue first; then, among the heads of its units' queues, what came first.
-local function next_job()
+local function users_job()
   local job_id, score = first_of(queues[1])
   if job_id then
     return job_id, score, queues[1]
@@ -95,6 +96,24 @@ local function next_job()
     end
   end
   return best, best_score, best_queue
+end
+
+-- A checkup waits until no user's job does, unless the device is set aside, was started anew or is overdue.
+local function next_job()
+  local first_at = worker.status == 'faulty' and 0 or tonumber(worker.checkup_first_at or math.huge)
+  local is_first = first_at <= tonumber(now_ms())
+  local job_id, score, queue
+  if not is_first then
+    job_id, score, queue = users_job()
+  end
+  if not job_id then
+    job_id, score = first_of(health_queue)
+    queue = health_queue
+  end
+  if not job_id and is_first and worker.status ~= 'faulty' then
+    job_id, score, queue = users_job()
+  end
+  return job_id, score, queue
 end
 
 local function take(job_id, score, queue)
@@ -125,8 +144,8 @@ if current then
   end
   give_back(worker.job_id, current, 'its worker asked for work and had none: the answer to its claim was lost')
 end
-if worker.status == 'faulty' or worker.drained then
-  return reply({ idle = 'not_ready', queues = queues })
+if worker.drained or (worker.status == 'faulty' and not is_set_aside(worker)) then
+  return reply({ idle = 'not_ready', queues = { queues[1] } })
 end
 
 promote_due(100)
@@ -134,4 +153,8 @@ local job_id, score, queue = next_job()
 if job_id then
   return take(job_id, score, queue)
 end
+if worker.status == 'faulty' then
+  return reply({ idle = 'not_ready', queues = { queues[1], health_queue } })
+end
+queues[#queues + 1] = health_queue
 return reply({ idle = has_left and 'left' or 'empty', queues = queues })

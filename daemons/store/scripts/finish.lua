@@ -1,6 +1,7 @@
 -- Records how an attempt ended, once.
 -- arg: job_id, worker_id, attempt, status, result = JSON text, evidence = JSON text or null, model_sha256 or null,
---      remark or null, is_device_failure = the device could not do its part, retry = the policy for that
+--      remark or null, is_device_failure = the device could not do its part, retry = the policy for that,
+--      judgement = {passed, reason, median_ms, usual_ms, figure, is_in_doubt} on a health job, null for all others
 -- -> {status, duplicate}: the job's status then, `pending` if it is tried again
 
 local job = read(job_key(arg.job_id))
@@ -27,15 +28,24 @@ local worker = read(worker_key(arg.worker_id))
 if worker then
   beat(arg.worker_id, worker)
 end
+local is_health = is_health_job(arg.job_id)
 if arg.is_device_failure then
   count('device_failures')
+end
+if is_health and given(arg.judgement) then
+  if arg.judgement.is_in_doubt and not job.doubted and not job.cancel then
+    doubt(arg.job_id, job, arg.judgement.reason, arg.retry)
+    return reply({ status = 'pending', duplicate = false })
+  end
+  note_judgement(arg.job_id, job, arg.judgement)
+elseif arg.is_device_failure and not is_health then
   set_aside_after(arg.worker_id, arg.remark, arg.retry.max_in_a_row)
   redis.call('HDEL', job_key(arg.job_id), 'adoptable') -- the attempt has ended: a beat of it that comes late resumes nothing
   if job.status == 'pending' or device_failed(arg.job_id, job, arg.remark, arg.retry) then
     return reply({ status = 'pending', duplicate = false })
   end
-elseif worker then
-  redis.call('HDEL', worker_key(arg.worker_id), 'failures_in_a_row')
+elseif worker and not is_health then
+  redis.call('HDEL', worker_key(arg.worker_id), 'failures_in_a_row', 'troubles')
 end
 if given(arg.evidence) then
   redis.call('SET', job_key(arg.job_id) .. ':evidence', arg.evidence)
@@ -46,7 +56,7 @@ if given(arg.model_sha256) then
 end
 remember(arg.job_id, arg.status, job, given(arg.remark) and arg.remark or nil)
 -- Counted before the events go out: they carry the whole new state.
-if worker then
+if worker and not is_health then
   redis.call('HINCRBY', worker_key(arg.worker_id), 'jobs_' .. arg.status, 1)
 end
 settle(arg.job_id, job, arg.status, arg.result)

@@ -1,4 +1,4 @@
--- Forgets campaigns that ended longer ago than they are kept, and whose file is on disk: at once for whoever asks for
+-- Forgets campaigns that ended longer ago than they are kept, and whose file is on disk, if they have one: at once for whoever asks for
 -- them, their jobs in portions, so that no step is long.
 -- arg: keep_ms, limit = jobs at most -> {campaigns, jobs, more = whether there is more to do now}
 
@@ -22,6 +22,7 @@ end
 local function forget(campaign_id, campaign)
   redis.call('UNLINK', campaign_key(campaign_id), campaign_key(campaign_id) .. ':specs')
   redis.call('ZREM', P .. 'campaigns', campaign_id)
+  redis.call('ZREM', P .. 'checkup_campaigns', campaign_id)
   redis.call('ZREM', P .. 'ended', campaign_id)
   campaigns = campaigns + 1
   count('campaigns_forgotten')
@@ -38,7 +39,7 @@ for index = 1, #leaving, 2 do
 end
 for _, campaign_id in ipairs(redis.call('ZRANGE', P .. 'ended', '-inf', cutoff, 'BYSCORE', 'LIMIT', 0, 100)) do
   local campaign = read(campaign_key(campaign_id))
-  if jobs < arg.limit and campaign.filed then
+  if jobs < arg.limit and (campaign.filed or campaign.kind == HEALTH) then
     forget(campaign_id, campaign)
   end
 end

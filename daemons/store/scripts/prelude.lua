@@ -51,6 +51,16 @@ local function job_key(job_id) return P .. 'job:' .. job_id end
 local function queue_key(queue) return P .. 'queue:' .. queue end
 local function campaign_of(job_id) return string.match(job_id, '^(.*)%-job%-%d+$') end
 
+-- A campaign of this kind is a checkup: prelude_checkups.lua tells of them. What a user submits is of no kind.
+local HEALTH = 'health'
+
+local function is_health_job(job_id)
+  return redis.call('HGET', campaign_key(campaign_of(job_id)), 'kind') == HEALTH
+end
+
+-- Said in prelude_checkups.lua: what the end of a checkup means for its device.
+local conclude_checkup
+
 -- Events ------------------------------------------------------------------------------------------------------------
 
 -- Names the life of this database: a listener that sees another epoch starts again from a snapshot.
@@ -89,6 +99,7 @@ local function job_changed(job_id)
   redis.call('HSET', job_key(job_id), 'version', version)
   local state = read(job_key(job_id))
   state.job_id = job_id
+  state.kind = redis.call('HGET', campaign_key(campaign_of(job_id)), 'kind') or nil
   state.spec_json = redis.call('HGET', campaign_key(campaign_of(job_id)) .. ':specs', state.spec)
   publish('job', version, state)
 end
@@ -116,8 +127,10 @@ local function spec_of(job_id, job)
   return cjson.decode(redis.call('HGET', campaign_key(campaign_of(job_id)) .. ':specs', job.spec))
 end
 
-local function queue_of(spec)
-  if given(spec.worker_id) then
+local function queue_of(spec, kind)
+  if kind == HEALTH then
+    return 'health:' .. spec.worker_id
+  elseif given(spec.worker_id) then
     return 'worker:' .. spec.worker_id
   end
   return 'unit:' .. spec.compute_unit
@@ -129,15 +142,19 @@ local function score_of(spec)
   return integer_text(arrival - (spec.priority or 0) * 2 ^ 44)
 end
 
+local function queue_for(job_id, job)
+  return queue_of(spec_of(job_id, job), redis.call('HGET', campaign_key(campaign_of(job_id)), 'kind'))
+end
+
 local function enqueue(job_id, job)
-  local queue = queue_of(spec_of(job_id, job))
+  local queue = queue_for(job_id, job)
   redis.call('ZADD', queue_key(queue), job.score, job_id)
   return queue
 end
 
 -- Takes a pending job out of wherever it waits.
 local function withdraw(job_id, job)
-  redis.call('ZREM', queue_key(queue_of(spec_of(job_id, job))), job_id)
+  redis.call('ZREM', queue_key(queue_for(job_id, job)), job_id)
   redis.call('ZREM', P .. 'delayed', job_id)
 end
 
@@ -160,6 +177,43 @@ local function promote_due(limit)
   end
   wake(counts)
   return #due
+end
+
+-- Campaigns ---------------------------------------------------------------------------------------------------------
+
+-- Microseconds, and always above the last one: unique, in order, and not used again after a reset.
+local function new_campaign_id()
+  local last = tonumber(redis.call('GET', P .. 'last_campaign') or '0')
+  local number = integer_text(math.max(now_us(), last + 1))
+  redis.call('SET', P .. 'last_campaign', number)
+  return 'campaign-' .. number
+end
+
+-- Writes a campaign and all of its jobs, and announces them.
+-- state = its fields beyond those of any campaign; specs = [JSON text]; jobs = [index into specs, from 0] -> created_at
+local function open_campaign(campaign_id, state, specs, jobs)
+  local key, created_at = campaign_key(campaign_id), now_ms()
+  local decoded, queues, counts = {}, {}, {}
+  for index, text in ipairs(specs) do
+    decoded[index] = cjson.decode(text)
+    queues[index] = queue_of(decoded[index], state.kind)
+    redis.call('HSET', key .. ':specs', index - 1, text)
+  end
+  for position, spec_index in ipairs(jobs) do
+    local job_id, queue = campaign_id .. '-job-' .. (position - 1), queues[spec_index + 1]
+    redis.call('HSET', job_key(job_id), 'status', 'pending', 'spec', spec_index)
+    redis.call('ZADD', queue_key(queue), score_of(decoded[spec_index + 1]), job_id)
+    counts[queue] = (counts[queue] or 0) + 1
+  end
+  redis.call('HSET', key, 'campaign_id', campaign_id, 'status', 'running', 'created_at', created_at,
+    'total', #jobs, 'pending', #jobs, 'running', 0, 'complete', 0, 'failed', 0, 'cancelled', 0)
+  for field, value in pairs(state) do
+    redis.call('HSET', key, field, value)
+  end
+  redis.call('ZADD', P .. (state.kind == HEALTH and 'checkup_campaigns' or 'campaigns'), string.sub(campaign_id, 10), campaign_id)
+  campaign_changed(campaign_id)
+  wake(counts)
+  return created_at
 end
 
 -- Workers -----------------------------------------------------------------------------------------------------------
@@ -230,6 +284,9 @@ local function end_campaign_if_done(campaign_id)
     local ended_at = now_ms()
     redis.call('HSET', key, 'status', outcome_of(campaign), 'ended_at', ended_at)
     redis.call('ZADD', P .. 'ended', ended_at, campaign_id)
+    if campaign.kind == HEALTH then
+      conclude_checkup(campaign_id, campaign)
+    end
   end
 end
 
@@ -244,7 +301,11 @@ local function mark_running(job_id, job)
   local timeout_s = spec_of(job_id, job).timeout_seconds
   local entry = { worker_id = job.worker_id, attempt = tonumber(job.attempt), timeout_s = timeout_s }
   redis.call('HSET', P .. 'running', job_id, cjson.encode(entry))
-  redis.call('HSET', worker_key(job.worker_id), 'status', 'busy', 'job_id', job_id, 'attempt', job.attempt)
+  redis.call('HSET', worker_key(job.worker_id), 'job_id', job_id, 'attempt', job.attempt)
+  -- One that is set aside runs a health job, and stays set aside meanwhile.
+  if redis.call('HGET', worker_key(job.worker_id), 'status') ~= 'faulty' then
+    redis.call('HSET', worker_key(job.worker_id), 'status', 'busy')
+  end
   worker_changed(job.worker_id)
 end
 
@@ -259,7 +320,9 @@ local function settle(job_id, job, status, result)
   elseif job.worker_id then
     free_worker(job.worker_id, job_id)
   end
-  redis.call('XADD', P .. 'results', '*', 'job_id', job_id)
+  if not is_health_job(job_id) then
+    redis.call('XADD', P .. 'results', '*', 'job_id', job_id) -- a checkup has no file of results
+  end
   end_campaign_if_done(campaign_of(job_id))
   job_changed(job_id)
 end
@@ -324,20 +387,6 @@ local function lose_attempt(job_id, job, reason, retry, class)
   else
     remember(job_id, 'lost', job, reason)
     try_later(job_id, job, retry.delay_ms[losses] or 0)
-  end
-end
-
--- A device that could not do its part so many times in a row is set aside: a faulty device is not a faulty job.
-local function set_aside_after(worker_id, reason, most)
-  local key = worker_key(worker_id)
-  if redis.call('EXISTS', key) == 0 then
-    return
-  end
-  local times = redis.call('HINCRBY', key, 'failures_in_a_row', 1)
-  if times >= most and redis.call('HGET', key, 'faulty_cause') ~= 'by_hand' then
-    redis.call('HSET', key, 'status', 'faulty', 'faulty_cause', 'failures',
-      'faulty_reason', 'it failed ' .. times .. ' times in a row; the last time: ' .. reason)
-    worker_changed(worker_id)
   end
 end
 

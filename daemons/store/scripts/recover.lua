@@ -1,4 +1,5 @@
--- Makes a faulty worker ready again. One that is not faulty stays as it is.
+-- Makes a faulty worker ready again. One that is not faulty stays as it is. What its checkups have shown is forgotten: a
+-- person says that this is how the device is now.
 -- arg: worker_id -> {status, recovered}
 
 local key = worker_key(arg.worker_id)
@@ -6,14 +7,13 @@ local worker = read(key)
 if not worker then
   return refuse_unknown_worker(arg.worker_id)
 end
+redis.call('DEL', P .. 'health:' .. arg.worker_id)
+redis.call('HDEL', key, 'troubles')
 if worker.status ~= 'faulty' then
   return reply({ status = worker.status, recovered = false })
 end
-redis.call('HSET', key, 'status', 'active')
-redis.call('HDEL', key, 'faulty_cause', 'faulty_reason')
 -- It gets a full new window to show itself: without it, one that was silent would be lost again at the next look.
 redis.call('HINCRBY', P .. 'beats', arg.worker_id, 1)
-redis.call('HDEL', key, 'failures_in_a_row')
+take_back(arg.worker_id)
 worker_changed(arg.worker_id)
-wake_worker(arg.worker_id)
-return reply({ status = 'active', recovered = true })
+return reply({ status = redis.call('HGET', key, 'status'), recovered = true })

@@ -1,6 +1,7 @@
 -- Makes a device known, or knows it again.
 -- arg: identity, candidate_id, device_name, ip_address, capabilities = JSON text, device_info = JSON text,
---      device = JSON text of the CSV's device cells, instance_id or null
+--      device = JSON text of the CSV's device cells, instance_id or null, boot_id or null,
+--      builtin_models = JSON text of the names of models that the worker brings along
 -- -> {worker_id, action = 'created' | 'updated'}
 
 local worker_id = redis.call('HGET', P .. 'devices', arg.identity)
@@ -26,13 +27,19 @@ for _, unit in ipairs(cjson.decode(arg.capabilities)) do
 end
 redis.call('HSET', key, 'worker_id', worker_id, 'identity', arg.identity, 'device_name', arg.device_name,
   'ip_address', arg.ip_address, 'capabilities', arg.capabilities, 'device_info', arg.device_info, 'device', arg.device,
-  'last_heartbeat', now_ms())
+  'builtin_models', arg.builtin_models, 'last_heartbeat', now_ms())
 redis.call('HSETNX', key, 'registered_at', now_ms())
 if given(arg.instance_id) then
   redis.call('HSET', key, 'instance_id', arg.instance_id)
 end
+if given(arg.boot_id) then
+  redis.call('HSET', key, 'boot_id', arg.boot_id)
+end
 if not worker.status then
   redis.call('HSET', key, 'status', 'active')
+  redis.call('ZADD', P .. 'checkups', integer_text(tonumber(now_ms()) + FIRST_CHECKUP_MS), worker_id)
+elseif given(arg.boot_id) and worker.checked_boot_id and worker.checked_boot_id ~= arg.boot_id then
+  check_soon(worker_id, worker)
 end
 redis.call('HINCRBY', P .. 'beats', worker_id, 1)
 if worker.status == 'offline' or worker.status == 'cleanup' or (worker.status == 'faulty' and worker.faulty_cause == 'silent') then

@@ -8,6 +8,11 @@ if not campaign then
   return refuse('not_found', 'there is no campaign ' .. arg.campaign_id)
 end
 
+if campaign.kind == HEALTH then
+  return refuse('conflict', arg.campaign_id .. ' is a checkup, which is not opened again: POST /api/workers/' ..
+    campaign.worker_id .. '/check starts a new one')
+end
+
 local counts = {}
 local function open_again(job_id)
   local job = read(job_key(job_id))

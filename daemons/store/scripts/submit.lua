@@ -19,14 +19,6 @@ local function replay()
   return reply({ campaign_id = known.campaign_id, created_at = created_at, replayed = true })
 end
 
--- Microseconds, and always above the last one: unique, in order, and not used again after a reset.
-local function new_campaign_id()
-  local last = tonumber(redis.call('GET', P .. 'last_campaign') or '0')
-  local number = integer_text(math.max(now_us(), last + 1))
-  redis.call('SET', P .. 'last_campaign', number)
-  return 'campaign-' .. number
-end
-
 -- Which specs nobody could take now: a device that is there later takes them then.
 local function find_unserved(specs)
   local live_units, live_workers = {}, {}
@@ -70,30 +62,11 @@ if known then
   return known
 end
 
-local campaign_id, created_at = new_campaign_id(), now_ms()
-local counts = {}
-for position, spec_index in ipairs(arg.jobs) do
-  local spec = specs[spec_index + 1]
-  local job_id = campaign_id .. '-job-' .. (position - 1)
-  local queue = queue_of(spec)
-  redis.call('HSET', job_key(job_id), 'status', 'pending', 'spec', spec_index)
-  redis.call('ZADD', queue_key(queue), score_of(spec), job_id)
-  counts[queue] = (counts[queue] or 0) + 1
-end
-for index, text in ipairs(arg.specs) do
-  redis.call('HSET', campaign_key(campaign_id) .. ':specs', index - 1, text)
-end
-redis.call('HSET', campaign_key(campaign_id), 'campaign_id', campaign_id, 'model_url', arg.model_url,
-  'status', 'running', 'created_at', created_at, 'total', #arg.jobs, 'pending', #arg.jobs,
-  'running', 0, 'complete', 0, 'failed', 0, 'cancelled', 0)
-if given(arg.credentials) then
-  redis.call('HSET', campaign_key(campaign_id), 'credentials', arg.credentials)
-end
-redis.call('ZADD', P .. 'campaigns', string.sub(campaign_id, 10), campaign_id)
+local campaign_id = new_campaign_id()
+local state = { model_url = arg.model_url, credentials = given(arg.credentials) and arg.credentials or nil }
 if idempotency then
   redis.call('HSET', idempotency, 'campaign_id', campaign_id, 'digest', arg.digest)
   redis.call('EXPIRE', idempotency, arg.remember_s)
 end
-campaign_changed(campaign_id)
-wake(counts)
+local created_at = open_campaign(campaign_id, state, arg.specs, arg.jobs)
 return reply({ campaign_id = campaign_id, created_at = created_at, replayed = false, unserved = find_unserved(specs) })
