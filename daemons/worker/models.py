@@ -179,6 +179,9 @@ class ModelCache:
         """What the order leads to now. When it is away, the very bytes that the campaign is about do as well."""
         known = self._shelf.lookup(order.key)
         have_pinned = known is not None and known.sha256 == order.pinned
+        if known is not None and have_pinned:
+            # Of all old models, a full disk must not cost the one that may be all there is.
+            order = msgspec.structs.replace(order, keep=(*order.keep, self._shelf.path_of(known)))
         try:
             got = await self._persistently(order, known, partial, advance, 0.0 if have_pinned else self._retry_window_s)
         except Unreachable as error:

@@ -6,7 +6,16 @@ import subprocess
 import pytest
 
 from daemons.worker import host
-from daemons.worker.host import chip_name, core_names, device_facts, gigabytes, hardware_model, linux_soc, mac_soc
+from daemons.worker.host import (
+    boot_id,
+    chip_name,
+    core_names,
+    device_facts,
+    gigabytes,
+    hardware_model,
+    linux_soc,
+    mac_soc,
+)
 
 RASPBERRY_PI_4 = """\
 processor\t: 0
@@ -229,3 +238,19 @@ def test_amds_gpus_have_the_names_that_their_driver_gives(tree):
         sys__class__drm__card2__device__product_name="\n",
     )
     assert host.amd_gpus(root) == ["AMD Radeon RX 7900 XTX"]
+
+
+def test_a_start_of_the_machine_has_a_name(tree, monkeypatch):
+    monkeypatch.setattr(host.platform, "system", lambda: "Linux")
+    root = tree(proc__sys__kernel__random__boot_id="0b5e9a0e-3c58-4f0c-8f0e-4a3a2a0e9d11\n")
+    assert boot_id(root) == "0b5e9a0e-3c58-4f0c-8f0e-4a3a2a0e9d11"
+    assert boot_id(root / "nowhere") is None
+
+
+@pytest.mark.parametrize(
+    ("told", "name"),
+    [({"kern.bootsessionuuid": "A1", "kern.boottime": "7"}, "A1"), ({"kern.boottime": "7"}, "7"), ({}, None)],
+)
+def test_on_a_mac_the_session_goes_before_the_moment(monkeypatch, told, name):
+    monkeypatch.setattr(host.platform, "system", lambda: "Darwin")
+    assert boot_id(read=told.get) == name

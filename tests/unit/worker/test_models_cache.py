@@ -195,6 +195,20 @@ async def test_the_least_recently_used_model_goes_and_never_the_one_in_use(tmp_p
     assert kept(cache) == {big.sha256}
 
 
+async def test_a_full_disk_does_not_cost_the_very_bytes_that_the_campaign_is_about(cache, server, monkeypatch):
+    """They were removed for their own next copy, and the attempt failed with "No such file or directory"."""
+    for name in ("m.onnx", "old.onnx"):
+        server.files[name] = CONTENT + name.encode()
+        pinned = (await get(cache, server.url(name))).sha256
+
+    async def on_a_full_disk(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(models, "download", on_a_full_disk)
+    assert (await get(cache, server.url("old.onnx"), pinned)).path.exists()
+    assert kept(cache) == {pinned}
+
+
 async def test_a_full_disk_gives_up_old_models_for_the_new_one(cache, server, monkeypatch):
     await get(cache, server.url("m.onnx"))
     server.files["new"] = b"new"
