@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test check format bench-fidelity bench-store soak lock clean
+.PHONY: install demo test check format bench-fidelity bench-store soak faults lock clean
 
 install: $(STAMP)
 
@@ -43,6 +43,10 @@ bench-store: install
 # Whether anything is lost or comes twice when processes are killed and stopped: real ones, for some minutes.
 soak: install
 	$(BIN)/python -m tests.soak
+
+# The fault tests at the size that docs/reliability.md tells of, with what they measured; some need root.
+faults: install
+	FAULTS=full $(BIN)/python -m pytest -s tests/e2e/test_faults_*.py
 
 # Needs uv (pip install uv). Writes names, versions and hashes only: what runs, what also checks and tests it, and what
 # deploy/install.sh --with adds.

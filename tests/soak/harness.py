@@ -124,13 +124,14 @@ async def _gather(stack: Stack, clients: Clients) -> Evidence:
     return Evidence(
         acknowledged=dict(clients.acknowledged),
         keys=keys,
-        files=await asyncio.to_thread(_read_files, stack.outputs),
+        files=await asyncio.to_thread(read_files, stack.outputs),
         exchanges=[exchange for exchange in stack.recorder.exchanges if exchange.asked >= 0],
         cancelled=frozenset(clients.cancelled),
     )
 
 
-def _read_files(folder: Path) -> dict[str, list[dict[str, str]]]:
+def read_files(folder: Path) -> dict[str, list[dict[str, str]]]:
+    """Every campaign's CSV file: its name, and its rows."""
     files = {}
     for path in sorted(folder.glob("campaign-*.csv")):
         with path.open(newline="", encoding="utf-8") as text:

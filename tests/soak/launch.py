@@ -6,18 +6,13 @@ SETUP.json holds a `Setup`. What it swaps must be there to be swapped, so that n
 
 from __future__ import annotations
 
-import asyncio
-import random
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 import daemons.cli
-from daemons.core.lifecycle import ReportStatus
-from daemons.core.models import BenchRequest, Progress
-from daemons.core.results import Measurement, Outcome
+from daemons.core.units import CPU_ONNX
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,30 +28,6 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of the embedded server, over its own."""
     take_over_s: float | None = None
     """After so long the lease of the duties is taken over from one that does not raise it; None: as long as usual."""
-
-
-class QuickBench:
-    """Takes its time and says that it measured. Its figures are random, so no two attempts have the same."""
-
-    ms_per_run = 1.0
-
-    def __init__(self, *_: object) -> None:
-        self._generator = random.SystemRandom()
-
-    async def measure(self, request: BenchRequest, on_progress: Callable[[Progress], None]) -> Outcome:
-        runs = request.num_inference_runs
-        on_progress(Progress(phase="inference", done=0, total=runs))
-        await asyncio.sleep(runs * self.ms_per_run / 1000)
-        figures = Measurement(
-            load_ms_median=self._generator.uniform(1, 2), inference_ms_median=self._generator.uniform(1, 2)
-        )
-        return Outcome(status=ReportStatus.COMPLETE, measurement=figures)
-
-    async def prepare(self) -> None:
-        """Nothing to prepare."""
-
-    async def close(self) -> None:
-        """Nothing to close."""
 
 
 def apply(setup: Setup) -> None:
@@ -82,13 +53,13 @@ def _have_own_lock(folder: Path) -> None:
 
 def _measure_nothing(ms_per_run: float) -> None:
     from daemons.worker import daemon, probe  # noqa: PLC0415 (as above)
+    from tests.support import quick  # noqa: PLC0415 (as above)
 
     async def found() -> probe.Probe:
-        return probe.Probe(units=["CPU (ONNX)"], engines={}, problems={}, serving={})
+        return probe.Probe(units=[CPU_ONNX], engines={}, problems={}, serving={})
 
-    QuickBench.ms_per_run = ms_per_run
     daemon.probe_units = found
-    daemon.ChildBench = QuickBench
+    daemon.ChildBench = lambda *_: quick.QuickBench(ms_per_run)
 
 
 def _swap_scripts(swaps: list[tuple[str, str]]) -> None:
