@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from daemons.core.errors import BenchfleetError
-from daemons.worker.background import Stop, in_thread
+from daemons.runtime.background import Stop, in_thread
 from daemons.worker.external_data import ExternalDataRefused, locations
 from daemons.worker.kinds import ONNX, OPENVINO, WEIGHTS, ending_of
 

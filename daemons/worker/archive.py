@@ -19,7 +19,7 @@ from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import IO, Final
 
-from daemons.worker.background import Stop
+from daemons.runtime.background import Stop
 
 MAX_ENTRIES: Final = 10_000
 MAX_RATIO: Final = 200

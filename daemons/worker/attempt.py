@@ -19,8 +19,8 @@ from daemons.core.lifecycle import ReportStatus
 from daemons.core.models import BenchRequest, ClaimedJob, Progress
 from daemons.core.results import Measurement, Outcome
 from daemons.core.urls import model_file_name
+from daemons.transfer.download import Advance, NotFetched, NotKept
 from daemons.worker.calm import Calm
-from daemons.worker.download import Advance, NotFetched, NotKept
 from daemons.worker.lease import Standing
 from daemons.worker.models import Model, ModelCache
 

@@ -11,8 +11,8 @@ from typing import Final
 
 from daemons.core.health import BUILTIN_MODELS, unknown_builtin
 from daemons.core.urls import BUILTIN
-from daemons.worker.download import Fetched, NotFetched
-from daemons.worker.partial import Partial, Validators
+from daemons.transfer.download import Fetched, NotFetched
+from daemons.transfer.partial import Partial, Validators
 
 _FOLDER: Final = resources.files("daemons.core") / "reference"
 _ANEW: Final = "install benchfleet on this device anew"

@@ -20,6 +20,7 @@ import yarl
 from daemons.core.errors import ConfigInvalid
 from daemons.core.models import CredentialName
 from daemons.runtime.yaml_file import MAX_BYTES, parse_document
+from daemons.transfer.credential import Credential, host_of
 
 KEY: Final = "models.credentials_file"
 EXAMPLE: Final = 'NAME: {hosts: [example.org], headers: {Authorization: "Bearer …"}}'
@@ -34,27 +35,6 @@ _OURS: Final = frozenset(
     )
 )
 """Headers that decide what a request means; whoever sets them would break the transfer."""
-
-
-class Credential(msgspec.Struct, frozen=True):
-    """The headers kept under one name, and the hosts that may see them."""
-
-    name: str
-    hosts: frozenset[str]
-    headers: dict[str, str]
-
-    def __repr__(self) -> str:
-        return f"Credential({self.name!r})"
-
-    def objection(self, url: yarl.URL, *, is_home: bool) -> str | None:
-        """Why the headers don't go to `url`; None when they do. `is_home`: no redirect has led to it from elsewhere."""
-        if not is_home:
-            return "they never follow a redirect to another host or port"
-        if _host(url) not in self.hosts:
-            return "this host is none of theirs"
-        if url.scheme != "https" and not _is_loopback(_host(url)):
-            return "they are sent by https only"
-        return None
 
 
 class Credentials:
@@ -158,26 +138,9 @@ def _checked_host(host: str, where: str) -> str:
     """The host as URLs have it: in lower case, and in ASCII."""
     try:
         literal = f"[{ipaddress.IPv6Address(host)}]" if ":" in host else host
-        found = "" if re.search(r"[\s/@?#*%\\\[\]]", host) else _host(yarl.URL(f"https://{literal}/"))
+        found = "" if re.search(r"[\s/@?#*%\\\[\]]", host) else host_of(yarl.URL(f"https://{literal}/"))
     except ValueError:
         found = ""
     if not found:
         raise ConfigInvalid(f"{where}: hosts must be names or addresses such as example.org, without scheme or port")
     return found
-
-
-def _host(url: yarl.URL) -> str:
-    return (url.raw_host or "").lower().removesuffix(".")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def same_place(url: yarl.URL, first: yarl.URL) -> bool:
-    """Whether both are the same server: the same host and port, or its usual ports for http and https."""
-    is_upgrade = first.scheme == "http" and url.scheme == "https" and first.is_default_port() and url.is_default_port()
-    return _host(url) == _host(first) and (is_upgrade or (url.scheme, url.port) == (first.scheme, first.port))

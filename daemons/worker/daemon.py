@@ -23,6 +23,7 @@ from daemons.runtime.folders import state_folder
 from daemons.runtime.locks import FileLock
 from daemons.runtime.notify import Notifier
 from daemons.runtime.supervise import supervise
+from daemons.transfer.download import Limits
 from daemons.worker.agent import LAST_DELIVERY_S, RELEASE_TIMEOUT_S, Agent, Uplink
 from daemons.worker.attempt import Attempts, Bench
 from daemons.worker.bench.leftover import kill_leftover
@@ -31,7 +32,6 @@ from daemons.worker.calm import Calm
 from daemons.worker.credentials import load_credentials
 from daemons.worker.deliver import Outbox
 from daemons.worker.devicelock import measuring_lock
-from daemons.worker.download import Limits
 from daemons.worker.environments import Environments
 from daemons.worker.host import boot_id, device_facts
 from daemons.worker.identity import device_udid
@@ -162,6 +162,8 @@ def _model_cache(settings: WorkerSettings, own_origin: str, state: Path) -> Mode
         max_bytes=int(settings.limits.model_limit_gb * GB),
         private_addresses=settings.limits.private_addresses,
         own_origin=own_origin,
+        size_setting="this worker's limits.model_limit_gb",
+        address_setting="this worker's limits.private_addresses",
     )
     named = settings.models.credentials_file
     cache = ModelCache(

@@ -29,9 +29,9 @@ from daemons.core.errors import AlreadyRunning, InvalidInput
 from daemons.core.lifecycle import ReportStatus
 from daemons.core.requirement import Requirement, normalized, release_of, requirement
 from daemons.core.results import Measurement, Outcome
+from daemons.runtime.background import in_thread
 from daemons.runtime.files import write_atomically
 from daemons.runtime.locks import FileLock
-from daemons.worker.background import in_thread
 from daemons.worker.installing import (
     ImportPaths,
     NotInstalled,

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from daemons.worker.background import Stop
+from daemons.runtime.background import Stop
 
 MAX_FIELDS: Final = 5_000_000
 """Fields that are visited at most: some ten seconds of work, for ten times what the largest graphs in use have."""

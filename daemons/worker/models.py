@@ -19,11 +19,10 @@ import structlog
 
 from daemons.core.errors import AlreadyRunning
 from daemons.core.urls import model_file_name
+from daemons.runtime.background import Stop, in_thread
 from daemons.runtime.locks import FileLock
-from daemons.worker import archive, builtin, external_data, kinds
-from daemons.worker.background import Stop, in_thread
-from daemons.worker.credentials import Credential, Credentials, unknown
-from daemons.worker.download import (
+from daemons.transfer.credential import Credential
+from daemons.transfer.download import (
     Advance,
     Fetched,
     Limits,
@@ -34,7 +33,9 @@ from daemons.worker.download import (
     download,
     shown_url,
 )
-from daemons.worker.partial import Partial, Validators
+from daemons.transfer.partial import Partial, Validators
+from daemons.worker import archive, builtin, external_data, kinds
+from daemons.worker.credentials import Credentials, unknown
 from daemons.worker.shelf import Known, Shelf, measure
 
 log = structlog.get_logger(__name__)

@@ -22,7 +22,7 @@ import msgspec
 import structlog
 
 from daemons.runtime.files import sync_folder, write_atomically
-from daemons.worker.partial import Validators
+from daemons.transfer.partial import Validators
 
 log = structlog.get_logger(__name__)
 

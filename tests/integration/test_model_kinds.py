@@ -15,9 +15,9 @@ import pytest
 from daemons.core.lifecycle import ReportStatus
 from daemons.core.models import ClaimedJob
 from daemons.core.units import CPU_ONNX, GPU_COREML
+from daemons.transfer.download import Limits
 from daemons.worker.attempt import Attempts
 from daemons.worker.bench.runner import Bench
-from daemons.worker.download import Limits
 from daemons.worker.engines.coreml import CoreMlEngine
 from daemons.worker.engines.serving import ONNX_RUNTIME_ALONE, Serves
 from daemons.worker.engines.tiny import TINY_ONNX

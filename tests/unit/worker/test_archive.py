@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from daemons.runtime.background import Stop, Stopped
 from daemons.worker import archive
 from daemons.worker.archive import ArchiveRefused, is_zip, unpack
-from daemons.worker.background import Stop, Stopped
 
 FILES = {"m.onnx": b"model" * 100, "data/w.bin": b"weights" * 1000}
 

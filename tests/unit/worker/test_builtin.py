@@ -7,10 +7,10 @@ import errno
 import pytest
 
 from daemons.core.health import MODEL, MODEL_SHA256, MODEL_URL
+from daemons.transfer.download import Limits, NotFetched, NotKept
+from daemons.transfer.partial import Partial
 from daemons.worker import builtin, models
-from daemons.worker.download import Limits, NotFetched, NotKept
 from daemons.worker.models import ModelCache
-from daemons.worker.partial import Partial
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 import yarl
 
 from daemons.core.errors import ConfigInvalid
-from daemons.worker.credentials import Credential, load_credentials, same_place
+from daemons.transfer.credential import Credential, same_place
+from daemons.worker.credentials import load_credentials
 
 SECRET = "s3cret-t0ken"
 GOOD = f"lab: {{hosts: [models.example.org, 127.0.0.1], headers: {{Authorization: 'Bearer {SECRET}', X-Team: a b}}}}\n"

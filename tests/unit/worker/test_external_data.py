@@ -8,8 +8,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from daemons.runtime.background import Stop, Stopped
 from daemons.worker import external_data
-from daemons.worker.background import Stop, Stopped
 from daemons.worker.external_data import ExternalDataRefused, check, locations
 
 

@@ -13,9 +13,10 @@ import zipfile
 import pytest
 from onnx import TensorProto, helper
 
+from daemons.transfer.credential import Credential
+from daemons.transfer.download import Limits, NotFetched
 from daemons.worker import archive, external_data, models
-from daemons.worker.credentials import Credential, Credentials
-from daemons.worker.download import Limits, NotFetched
+from daemons.worker.credentials import Credentials
 from daemons.worker.models import ModelCache
 from tests.support.model_server import serving_models, status
 

@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 
 from daemons.runtime.locks import FileLock
+from daemons.transfer.download import Limits, NotFetched
 from daemons.worker import models
-from daemons.worker.download import Limits, NotFetched
 from daemons.worker.models import ModelCache
 from tests.support.model_server import cut_off, once, serving_models, status
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from daemons.worker.egress import objection
+from daemons.transfer.egress import objection
 
 NEVER = [
     "169.254.169.254",
@@ -35,7 +35,8 @@ def test_some_addresses_are_never_connected_to(address):
 @pytest.mark.parametrize("address", PRIVATE)
 def test_private_addresses_are_a_matter_of_policy(address):
     assert objection(address, private_allowed=True) is None
-    assert "limits.private_addresses" in str(objection(address, private_allowed=False))
+    told = objection(address, private_allowed=False, setting="the lab's own setting")
+    assert "a private address, and the lab's own setting is false" in str(told)
 
 
 @pytest.mark.parametrize("address", PUBLIC)

@@ -1,4 +1,4 @@
-"""Which addresses a model may be fetched from, and the connector that checks each address it is about to connect to.
+"""Which addresses a file may be fetched from, and the connector that checks each address it is about to connect to.
 
 Names are no use here: what counts is the address of the socket, whatever name, literal or redirect led to it.
 """
@@ -29,14 +29,14 @@ class AddressRefused(OSError):
     """The policy forbids to connect to this address."""
 
 
-def objection(host: str, *, private_allowed: bool) -> str | None:
-    """Why no model is fetched from the address `host`, or None when it may be."""
+def objection(host: str, *, private_allowed: bool, setting: str = "private_addresses") -> str | None:
+    """Why nothing is fetched from the address `host`, or None when it may be. `setting` is what allows private ones."""
     address = _unwrapped(ipaddress.ip_address(host))
     kind = _forbidden_kind(address)
     if kind is not None:
-        return f"{address} is {kind}, and models are never fetched from there"
+        return f"{address} is {kind}, and nothing is ever fetched from there"
     if not address.is_global and not private_allowed:
-        return f"{address} is a private address, and this worker's limits.private_addresses is false"
+        return f"{address} is a private address, and {setting} is false"
     return None
 
 
@@ -67,8 +67,9 @@ class Gate:
     `private_allowed` may be changed between two requests: what it says counts for connections made from then on.
     """
 
-    def __init__(self, *, private_allowed: bool) -> None:
+    def __init__(self, *, private_allowed: bool, setting: str = "private_addresses") -> None:
         self.private_allowed = private_allowed
+        self._setting = setting
         self.refused: str | None = None
 
     def connector(self) -> aiohttp.TCPConnector:
@@ -77,7 +78,7 @@ class Gate:
 
     def _make_socket(self, info: Any) -> socket.socket:
         family, kind, protocol, _, address = info
-        self.refused = objection(address[0], private_allowed=self.private_allowed)
+        self.refused = objection(address[0], private_allowed=self.private_allowed, setting=self._setting)
         if self.refused is not None:
             raise AddressRefused(self.refused)
         return socket.socket(family=family, type=kind, proto=protocol)

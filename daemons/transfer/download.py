@@ -15,10 +15,10 @@ import aiohttp
 import msgspec
 import yarl
 
-from daemons.worker.background import in_thread
-from daemons.worker.credentials import Credential, same_place
-from daemons.worker.egress import Gate
-from daemons.worker.partial import Partial, Validators, strong_validator
+from daemons.runtime.background import in_thread
+from daemons.transfer.credential import Credential, same_place
+from daemons.transfer.egress import Gate
+from daemons.transfer.partial import Partial, Validators, strong_validator
 
 MAX_REDIRECTS: Final = 3
 CHUNK_BYTES: Final = 2**20
@@ -71,6 +71,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     max_bytes: int
     private_addresses: bool = True
+    size_setting: str = "the limit here"
+    """What sets `max_bytes`, as a sentence names it; `address_setting` does so for `private_addresses`."""
+    address_setting: str = "private_addresses"
     own_origin: str | None = None
     """The orchestrator's address, without a path: private or not, models that it serves itself may be fetched."""
 
@@ -100,7 +103,7 @@ async def download(
     cut off is never taken for whole.
     """
     _check_userinfo(source)
-    gate = Gate(private_allowed=limits.private_addresses)
+    gate = Gate(private_allowed=limits.private_addresses, setting=limits.address_setting)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=STALL_TIMEOUT_S)
     async with aiohttp.ClientSession(
         connector=gate.connector(), cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout, trust_env=False
@@ -242,9 +245,7 @@ class _Transfer:
     def _check_size(self, size: int) -> None:
         if size > self._limits.max_bytes:
             allowed_gb = self._limits.max_bytes / 1e9
-            raise NotFetched(
-                f"{self._source.what} is larger than {allowed_gb:.3g} GB, this worker's limits.model_limit_gb"
-            )
+            raise NotFetched(f"{self._source.what} is larger than {allowed_gb:.3g} GB, {self._limits.size_setting}")
 
 
 def _cause(error: BaseException) -> str:
