@@ -5,11 +5,14 @@
     BenchfleetError                  anything below; its text is a sentence that a person can act on
     ├── InvalidInput                 what was sent can't be accepted; nothing was changed
     │   ├── TooLarge                 … because it is over a size limit
-    │   └── UnsupportedMediaType     … because it is not JSON
+    │   ├── UnsupportedMediaType     … because it is not JSON
+    │   └── WrongHash                … because it has another hash than was said
     ├── NotFound                     no such campaign, job, worker, file or path
     ├── Conflict                     it contradicts what is recorded; nothing was changed
     │   ├── StaleAttempt             the attempt is not the job's newest, or the job has ended
-    │   └── WorkerReplaced           a newer process of the same device has registered
+    │   ├── WorkerReplaced           a newer process of the same device has registered
+    │   └── PreconditionFailed       the request was to be heeded on a condition that doesn't hold
+    ├── NoRoom                       it doesn't fit on the disk, or in what may be used of it
     ├── NotAllowed                   the caller may not do this
     │   └── NotAuthenticated         … and has not said who it is
     ├── Unavailable                  something that may pass is away; try again
@@ -46,6 +49,10 @@ class UnsupportedMediaType(InvalidInput):
     """A body came with a content type other than the one that is taken."""
 
 
+class WrongHash(InvalidInput):
+    """What has come has another hash than was said of it."""
+
+
 class NotFound(BenchfleetError):
     """Nothing has this name."""
 
@@ -60,6 +67,14 @@ class StaleAttempt(Conflict):
 
 class WorkerReplaced(Conflict):
     """A newer process has registered as this device: the caller must end."""
+
+
+class PreconditionFailed(Conflict):
+    """The request says on what condition it is meant, and that doesn't hold."""
+
+
+class NoRoom(BenchfleetError):
+    """There is no room for what was sent. The text says how much there is, and how to make more."""
 
 
 class NotAllowed(BenchfleetError):
