@@ -390,6 +390,17 @@ class TestLosing:
             await drive.beat(worker, "campaign-1-job-0", 1)
         assert await drive.status(job_id) == "pending"
 
+    async def test_a_beat_of_a_lost_attempt_resumes_it_in_one_step_whatever_is_on_record(self, drive):
+        """It took two: the first gave the other job back and was refused, and the same beat again resumed the attempt."""
+        one, _two = await drive.worker("one"), await drive.worker("two")
+        lost, other = await drive.submit(JobSpec(compute_unit=CPU), JobSpec(compute_unit=CPU))
+        await drive.take(one)
+        await drive.lose(one)
+        assert (await drive.take(one)).job_id == other
+        for _ in range(2):
+            await drive.beat(one, lost, 1)
+            assert [await drive.status(job_id) for job_id in (lost, other)] == ["running", "pending"]
+
     async def test_progress_is_shown_while_the_attempt_runs(self, drive):
         worker = await drive.worker()
         (job_id,) = await drive.submit()

@@ -27,6 +27,7 @@ from daemons.core.errors import BenchfleetError, Conflict, NotFound, StaleAttemp
 from daemons.core.models import JobSpec, Progress
 from daemons.store import Store
 from daemons.store.connect import REPLY_TIMEOUT_S, SUBMIT_TIMEOUT_S, connect
+from tests.support.checkups import PASSING
 from tests.support.fleet_model import DEVICE_FAILURE, ENDS, Fleet, Refused, Try
 from tests.support.store import AT_ONCE, CPU, OF_DUTIES, Drive, contradictions, dump
 
@@ -42,6 +43,8 @@ OPERATING = (
     "retry",
     "retry",
     "drain",
+    "check",
+    "check",
     "set_aside",
     "recover",
     "remove",
@@ -193,12 +196,23 @@ class Machine(RuleBasedStateMachine):
             lambda: self.fleet.retry(campaign, job_id if is_one else None),
             twice=twice,
         )
-        assert answer["retried"] == retried
+        assert answer is None or answer["retried"] == retried
 
     def drain(self, data: Any, twice: bool) -> None:
         worker, drained = self.worker(data), data.draw(st.booleans())
         self.do(lambda: self.store.fleet.drain(worker, "maintenance" if drained else None), twice=twice)
         self.fleet.workers[worker].is_drained = drained
+
+    def check(self, data: Any, twice: bool) -> None:
+        worker = self.worker(data)
+        can_be_checked = self.fleet.workers[worker].can_be_checked
+        try:
+            started = self.do(lambda: self.store.health.start(worker), twice=twice)
+        except Refused:
+            assert not can_be_checked
+        else:
+            assert can_be_checked
+            self.fleet.check(worker, f"{started['campaign_id']}-job-0")
 
     def set_aside(self, data: Any, twice: bool) -> None:
         worker = self.worker(data)
@@ -253,10 +267,10 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data(), end=st.sampled_from(sorted(ENDS)), twice=st.booleans())
     def finish(self, data: Any, end: str, twice: bool) -> None:
         attempt, is_device_failure = self.attempt(data), end == DEVICE_FAILURE
-        status = "Failed" if is_device_failure else end
+        status, figures = "Failed" if is_device_failure else end, PASSING if end == "Complete" else {}
         answer, is_duplicate = self.both(
             lambda: self.drive.finish(
-                attempt.job_id, attempt.worker, attempt.number, status, is_device_failure=is_device_failure
+                attempt.job_id, attempt.worker, attempt.number, status, is_device_failure=is_device_failure, **figures
             ),
             lambda: self.fleet.finish(attempt, end),
             twice=twice,
@@ -351,6 +365,7 @@ class Machine(RuleBasedStateMachine):
     def both_say_the_same(self) -> None:
         keys = self.runner.run(dump(self.store))
         assert contradictions(keys) == []
+        self.fleet.conclude_checkups()
         told = {job_id: keys[f"job:{job_id}"] for job_id in self.fleet.jobs}
         assert {job_id: state["status"] for job_id, state in told.items()} == {
             job_id: job.status for job_id, job in self.fleet.jobs.items()
@@ -363,12 +378,17 @@ class Machine(RuleBasedStateMachine):
         for campaign in self.fleet.campaigns:
             assert keys[f"campaign:{campaign}"]["status"] == self.fleet.campaign_status(campaign)
         assert self.runner.run(self.drive.waiting()) == self.fleet.waiting()
+        for worker in self.fleet.workers:
+            assert self.runner.run(self.drive.waiting(f"health:{worker}")) == self.fleet.waiting(worker)
 
     @invariant()
     def every_result_waits_for_its_row(self) -> None:
         """Nothing is acknowledged here: whatever has ended once stands in the stream."""
         waiting = set(self.runner.run(self.store.outbox.waiting()).values())
-        assert {job_id for job_id, job in self.fleet.jobs.items() if job.is_final} <= waiting
+        ended = {job_id for job_id, job in self.fleet.jobs.items() if job.is_final}
+        of_devices = {job_id for job_id, job in self.fleet.jobs.items() if job.device}
+        assert ended - of_devices <= waiting
+        assert not of_devices & waiting, "a checkup has no file"
 
     def _check_workers(self, keys: Any) -> None:
         known = {name.removeprefix("worker:") for name in keys if name.startswith("worker:")}
@@ -379,6 +399,7 @@ class Machine(RuleBasedStateMachine):
             assert state["status"] == (away or ("busy" if self.fleet.current(worker) else "active"))
             assert state.get("faulty_cause") == (one.cause if away == "faulty" else None)
             assert ("drained" in state) == one.is_drained
+            assert state.get("checkup") == (one.checkup and one.checkup.rpartition("-job-")[0])
 
 
 @pytest.mark.timeout(600)

@@ -9,6 +9,8 @@ MAX_LOSSES = 3
 MAX_DEVICE_FAILURES = 5
 MAX_IN_A_ROW = 3
 DEVICE_FAILURE = "device failure"
+SET_ASIDE = ("failures", "health")
+"""Why a device gets health jobs alone."""
 ENDS = {"Complete": "complete", "Failed": "failed", "Cancelled": "cancelled", DEVICE_FAILURE: "failed"}
 
 
@@ -37,6 +39,13 @@ class Job:
     is_adoptable: bool = False
     is_reported: bool = False
     avoids: str | None = None
+    device: str | None = None
+    """Whose health job it is."""
+
+    @property
+    def has_passed(self) -> bool | None:
+        """What a health job that has ended says of its device."""
+        return {"complete": True, "failed": False}.get(self.status)
 
     @property
     def is_final(self) -> bool:
@@ -64,12 +73,18 @@ class Job:
 
 @dataclass
 class Worker:
-    """What a device is. `cause` says why it is away: silent, offline, by_hand, failures."""
+    """What a device is. `cause` says why it is away: silent, offline, by_hand, failures, health."""
 
     name: str
     cause: str | None = None
     is_drained: bool = False
     failures: int = 0
+    checkup: str | None = None
+    """The health job of the checkup that is open."""
+
+    @property
+    def can_be_checked(self) -> bool:
+        return self.checkup is None and not self.is_drained and self.cause != "by_hand"
 
     @property
     def can_take(self) -> bool:
@@ -95,8 +110,16 @@ class Fleet:
         running = (job_id for job_id, job in self.jobs.items() if job.status == "running" and job.tries[-1] == worker)
         return next(running, None)
 
-    def waiting(self) -> list[str]:
-        return sorted((job_id for job_id, job in self.jobs.items() if job.status == "pending"), key=self._order)
+    def waiting(self, device: str | None = None) -> list[str]:
+        waiting = (job_id for job_id, job in self.jobs.items() if job.status == "pending" and job.device == device)
+        return sorted(waiting, key=self._order)
+
+    def next_for(self, worker: str) -> str | None:
+        """A health job that somebody asked for goes first; a device that is set aside gets no other."""
+        one = self.workers[worker]
+        if one.is_drained or one.cause not in (None, *SET_ASIDE):
+            return None
+        return next(iter(self.waiting(worker)), None) or (self.first_for(worker) if one.can_take else None)
 
     def first_for(self, worker: str) -> str | None:
         others = any(other.can_take for name, other in self.workers.items() if name != worker)
@@ -133,6 +156,21 @@ class Fleet:
         self.campaigns[jobs[0].rpartition("-job-")[0]] = False
         self.jobs |= {job_id: Job(self._next()) for job_id in jobs}
 
+    def check(self, worker: str, job_id: str) -> None:
+        self.submit([job_id])
+        self.jobs[job_id].device, self.workers[worker].checkup = worker, job_id
+
+    def conclude_checkups(self) -> None:
+        """Part of the very step that ends a health job, whichever that is."""
+        for one in self.workers.values():
+            if one.checkup is None or not self.jobs[one.checkup].is_final:
+                continue
+            has_passed, one.checkup = self.jobs[one.checkup].has_passed, None
+            if has_passed is False and one.cause != "by_hand":
+                one.cause = "health"
+            elif has_passed and one.cause in SET_ASIDE:
+                one.cause, one.failures = None, 0
+
     def register(self, worker: str, name: str) -> None:
         known = self.workers.setdefault(worker, Worker(name))
         current = self.current(worker)
@@ -144,8 +182,7 @@ class Fleet:
         self.workers[worker].heard_from()
         if current := self.current(worker):
             return current
-        job_id = self.first_for(worker) if self.workers[worker].can_take else None
-        if job_id:
+        if job_id := self.next_for(worker):
             job = self.jobs[job_id]
             job.status, job.is_adoptable, job.is_reported, job.avoids = "running", False, False, None
             job.tries.append(worker)
@@ -161,7 +198,9 @@ class Fleet:
         job.is_reported = True
         if worker:
             worker.heard_from()
-        if end == DEVICE_FAILURE:
+        if job.device:
+            job.status = ENDS[end]
+        elif end == DEVICE_FAILURE:
             self._device_failed(job, worker)
         else:
             job.status = ENDS[end]
@@ -186,14 +225,13 @@ class Fleet:
     def beat(self, attempt: Try) -> None:
         job, worker = self.jobs[attempt.job_id], self.workers[attempt.worker]
         worker.heard_from()
-        current, is_newest = self.current(attempt.worker), job.is_newest(attempt)
-        is_set_aside = worker.cause is not None
-        if is_newest and job.status == "pending" and job.is_adoptable and not current and not is_set_aside:
+        if self.current(attempt.worker) not in (None, attempt.job_id):
+            self._give_back_current(attempt.worker)
+        is_newest = job.is_newest(attempt)
+        if is_newest and job.status == "pending" and job.is_adoptable and worker.cause is None:
             job.status, job.is_adoptable, job.avoids = "running", False, None
             job.losses -= 1
         if not (is_newest and job.status == "running"):
-            if current not in (None, attempt.job_id):
-                self.jobs[current].give_back()
             raise Refused
 
     def beat_without_a_job(self, worker: str) -> None:
@@ -201,13 +239,13 @@ class Fleet:
         self._give_back_current(worker)
 
     def fall_silent(self, worker: str) -> bool:
-        if self.workers[worker].cause is not None:
-            return False
-        current = self.current(worker)
-        self.workers[worker].cause = "silent"
+        one, current = self.workers[worker], self.current(worker)
+        is_here = one.cause is None
+        if is_here:
+            one.cause = "silent"
         if current:
-            self.jobs[current].lose(is_adoptable=True)
-        return True
+            self.jobs[current].lose(is_adoptable=is_here)
+        return is_here or current is not None
 
     def overdue(self, attempt: Try) -> bool:
         job = self.jobs[attempt.job_id]
@@ -224,7 +262,7 @@ class Fleet:
 
     def say_goodbye(self, worker: str) -> None:
         self._give_back_current(worker)
-        if self.workers[worker].cause not in ("by_hand", "failures"):
+        if self.workers[worker].cause not in ("by_hand", *SET_ASIDE):
             self.workers[worker].cause = "offline"
 
     def set_aside(self, worker: str) -> None:
@@ -240,6 +278,8 @@ class Fleet:
         if self.workers[worker].cause is None and not force:
             raise Refused
         self._give_back_current(worker)
+        for job_id in self.waiting(worker):
+            self.jobs[job_id].status = "cancelled"
         del self.workers[worker]
 
     def cancel_job(self, job_id: str) -> None:
@@ -257,6 +297,8 @@ class Fleet:
                 self.cancel_job(job_id)
 
     def retry(self, campaign: str, only: str | None = None) -> int:
+        if any(job.device for job in self.jobs_of(campaign)):
+            raise Refused
         failed = [
             job_id
             for job_id, job in self.jobs.items()

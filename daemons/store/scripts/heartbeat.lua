@@ -26,6 +26,12 @@ if not given(arg.job_id) then
   return reply({ status = status() })
 end
 
+-- What the store believes it to run, it doesn't.
+if current and worker.job_id ~= arg.job_id then
+  give_back(worker.job_id, current, 'its worker works on ' .. arg.job_id .. ' instead')
+  current = nil
+end
+
 local waiting = read(job_key(arg.job_id))
 if waiting and waiting.adoptable and waiting.status == 'pending' and waiting.worker_id == arg.worker_id
   and tonumber(waiting.attempt) == arg.attempt and not current and worker.status ~= 'faulty' then
@@ -34,10 +40,6 @@ end
 
 local job, refusal = running_attempt(arg.job_id)
 if not job then
-  -- The worker runs something that is no longer its own; what the store believes it to run, it doesn't.
-  if current and worker.job_id ~= arg.job_id then
-    give_back(worker.job_id, current, 'its worker works on ' .. arg.job_id .. ' instead')
-  end
   return refusal
 end
 if given(arg.progress) then
