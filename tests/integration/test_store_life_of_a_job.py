@@ -391,7 +391,7 @@ class TestLosing:
         assert await drive.status(job_id) == "pending"
 
     async def test_a_beat_of_a_lost_attempt_resumes_it_in_one_step_whatever_is_on_record(self, drive):
-        """It took two: the first gave the other job back and was refused, and the same beat again resumed the attempt."""
+        """It took two: the first gave the other job back and was refused, and the second resumed the attempt."""
         one, _two = await drive.worker("one"), await drive.worker("two")
         lost, other = await drive.submit(JobSpec(compute_unit=CPU), JobSpec(compute_unit=CPU))
         await drive.take(one)
