@@ -15,7 +15,7 @@ from daemons.orchestrator import dispatch, duties
 from daemons.orchestrator.api.app import ROUTES
 from daemons.store import open_store
 from daemons.store.embedded import EmbeddedServer
-from tests.support.orchestrator import orchestrating
+from tests.support.orchestrator import filled, orchestrating
 from tests.support.store import CPU, URL, comes_true
 
 ANSWER_WITHIN_S = 2.0
@@ -30,10 +30,9 @@ BODIES = {
 
 
 def requests():
-    for method, path, _, _ in ROUTES:
-        filled = path.removeprefix("/api").replace("{worker_id}", "worker-0").replace("{campaign_id}", "campaign-1")
-        filled = filled.replace("{job_id}", "campaign-1-job-0").replace("{filename}", "none.csv")
-        yield method, filled, BODIES.get(path.rpartition("/")[2]) if method != "GET" else None
+    for route in ROUTES:
+        if route.needs_store:
+            yield route.method, filled(route.path), BODIES.get(route.path.rpartition("/")[2]) if route.body else None
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from daemons.core.settings import FleetSettings, HttpSettings, OrchestratorSetti
 from daemons.orchestrator import daemon
 from daemons.orchestrator.api.guard import Guard, read_tokens
 from daemons.store import Store
+from tests.support.contract import disagreements
 from tests.support.store import CPU, URL, comes_true
 
 SEED_DEVICE = {
@@ -26,6 +27,19 @@ SEED_DEVICE = {
     "device_info": {"Soc": "Apple M2 Pro", "Ram": "16", "DeviceOs": "Darwin", "UDID": "unique-device-id"},
 }
 QUICK = FleetSettings(heartbeat_interval_s=5.0, duty_interval_s=0.05)
+
+
+NOBODY = {
+    "worker_id": "worker-0",
+    "campaign_id": "campaign-1",
+    "job_id": "campaign-1-job-0",
+    "filename": "none.csv",
+}
+
+
+def filled(path: str) -> str:
+    """A route's path below /api, about what is not there."""
+    return path.removeprefix("/api").format_map(NOBODY)
 
 
 @dataclass(frozen=True)
@@ -49,7 +63,7 @@ class Answer:
 
 
 class Api:
-    """Asks as curl would."""
+    """Asks as curl would, and holds every answer to what the API's table of routes declares."""
 
     def __init__(self, url: str, session: aiohttp.ClientSession, parts: daemon.Parts) -> None:
         self.url = url
@@ -65,6 +79,8 @@ class Api:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         async with self.session.request(method, f"{self.url}/api{path}", data=data, headers=sent | named) as answer:
             content = await answer.read()
+            wrong = disagreements(method, answer.url.raw_path, answer.status, answer.content_type, content)
+            assert not wrong, f"{method} {path} answers {answer.status}: {'; '.join(wrong)}"
             is_json = answer.content_type.endswith("json") and content
             return Answer(answer.status, answer.headers, json.loads(content) if is_json else content.decode())
 

@@ -13,50 +13,24 @@ from daemons.core.errors import BenchfleetError
 from daemons.core.models import MAX_BODY_BYTES
 from daemons.orchestrator.api import campaigns, jobs, results, system, workers
 from daemons.orchestrator.api.errors import problem, problem_of, problem_of_http
-from daemons.orchestrator.api.guard import Guard, Handler, Role
+from daemons.orchestrator.api.guard import Guard, Handler
+from daemons.orchestrator.api.parameters import check_parameters
+from daemons.orchestrator.api.routes import ROUTE, Route, Subject
 
 log = structlog.get_logger("daemons.orchestrator.http")
 
 GUARD = web.AppKey("guard", Guard)
 
-_LOOK: Final = (Role.VIEWER, Role.OPERATOR, Role.WORKER)
-_OPERATE: Final = (Role.OPERATOR,)
-_WORK: Final = (Role.WORKER,)
-_BOTH: Final = (Role.WORKER, Role.OPERATOR)
-
-ROUTES: Final[tuple[tuple[str, str, Handler, tuple[Role, ...]], ...]] = (
-    ("GET", "/api/health", system.health, _LOOK),
-    ("GET", "/api/health/workers", workers.health_of_all, _LOOK),
-    ("POST", "/api/reset", system.reset, _OPERATE),
-    ("POST", "/api/register", workers.register, _WORK),
-    ("GET", "/api/workers", workers.list_workers, _LOOK),
-    ("GET", "/api/workers/{worker_id}", workers.show, _LOOK),
-    ("PUT", "/api/workers/{worker_id}/status", workers.set_status, _BOTH),
-    ("PUT", "/api/workers/{worker_id}/reset", workers.recover, _OPERATE),
-    ("GET", "/api/workers/{worker_id}/health", workers.health, _LOOK),
-    ("POST", "/api/workers/{worker_id}/heartbeat", workers.heartbeat, _WORK),
-    ("POST", "/api/workers/{worker_id}/claim", workers.claim, _WORK),
-    ("POST", "/api/workers/{worker_id}/goodbye", workers.goodbye, _WORK),
-    ("POST", "/api/workers/{worker_id}/drain", workers.drain, _OPERATE),
-    ("POST", "/api/workers/{worker_id}/undrain", workers.undrain, _OPERATE),
-    ("POST", "/api/workers/{worker_id}/check", workers.check, _OPERATE),
-    ("DELETE", "/api/workers/{worker_id}", workers.remove, _OPERATE),
-    ("POST", "/api/campaigns", campaigns.submit, _OPERATE),
-    ("GET", "/api/campaigns", campaigns.list_campaigns, _LOOK),
-    ("GET", "/api/campaigns/{campaign_id}", campaigns.show, _LOOK),
-    ("GET", "/api/campaigns/{campaign_id}/results", campaigns.results, _LOOK),
-    ("POST", "/api/campaigns/{campaign_id}/cancel", campaigns.cancel, _OPERATE),
-    ("POST", "/api/campaigns/{campaign_id}/retry", campaigns.retry, _OPERATE),
-    ("GET", "/api/jobs/{job_id}", jobs.show, _LOOK),
-    ("POST", "/api/jobs/{job_id}/result", jobs.report, _WORK),
-    ("POST", "/api/jobs/{job_id}/release", jobs.release, _WORK),
-    ("POST", "/api/jobs/{job_id}/cancel", jobs.cancel, _OPERATE),
-    ("POST", "/api/jobs/{job_id}/retry", jobs.retry, _OPERATE),
-    ("GET", "/api/queue/status", results.queue_status, _LOOK),
-    ("GET", "/api/results/files", results.files, _LOOK),
-    ("GET", "/api/results/download/{filename}", results.download, _LOOK),
-    ("GET", "/api/monitoring/stats", system.monitoring_stats, _LOOK),
+SUBJECTS: Final = (
+    Subject("Health and system", "The orchestrator itself, and this document.", system.ROUTES),
+    Subject("Devices", "Workers: registered, watched, drained, removed.", workers.ROUTES),
+    Subject("Campaigns", "A model and the jobs that benchmark it.", campaigns.ROUTES),
+    Subject("Jobs", "One benchmark on one device.", jobs.ROUTES),
+    Subject("Queues and results", "What waits, and what was measured.", results.ROUTES),
 )
+"""Everything that can be asked of the API, in the order in which its document tells of it."""
+
+ROUTES: Final = tuple(route for subject in SUBJECTS for route in subject.routes)
 
 _SECURITY_HEADERS: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
@@ -99,10 +73,14 @@ async def _log_requests(request: web.Request, handler: Handler) -> web.StreamRes
     return response
 
 
-def _guarded(handler: Handler, roles: tuple[Role, ...]) -> Handler:
+def _entrance(route: Route) -> Handler:
+    """What a request passes through on its way to the route's handler."""
+
     async def check_then_handle(request: web.Request) -> web.StreamResponse:
-        request.app[GUARD].check(request, roles)
-        return await handler(request)
+        request.app[GUARD].check(request, route.roles, is_open=route.is_open)
+        request[ROUTE] = route
+        check_parameters(request, route)
+        return await route.handler(request)
 
     return check_then_handle
 
@@ -111,6 +89,9 @@ def make_app(guard: Guard) -> web.Application:
     """The application without the parts that it serves from; `daemons.orchestrator.daemon` adds them."""
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_log_requests, _answer_errors])
     app[GUARD] = guard
-    for method, path, handler, roles in ROUTES:
-        app.router.add_route(method, path, _guarded(handler, roles))
+    for route in ROUTES:
+        entrance = _entrance(route)
+        app.router.add_route(route.method, route.path, entrance)
+        if route.method == "GET":
+            app.router.add_route("HEAD", route.path, entrance)
     return app

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from aiohttp import web
-from msgspec import structs
+from msgspec import Meta, Struct, structs
 
+from daemons.core import answers
 from daemons.core.errors import InvalidInput, NotFound
 from daemons.core.inputs import check_jobs
 from daemons.core.lifecycle import CampaignStatus
 from daemons.core.models import CampaignRequest, JobSpec
 from daemons.core.urls import check_model_url
-from daemons.orchestrator.api.bodies import json_response, query_choice, query_number, read_json
+from daemons.orchestrator.api.bodies import json_response, read_json
 from daemons.orchestrator.api.context import DUTIES, STORE, WRITER
+from daemons.orchestrator.api.parameters import headers_of, query_of
+from daemons.orchestrator.api.routes import CSV, LOOK, OPERATE, Content, Route
 from daemons.orchestrator.outputs import find_results_file
 from daemons.store import Store
-from daemons.store.campaigns import CAMPAIGN_KINDS, Submitted
+from daemons.store.campaigns import Submitted
 from daemons.store.keys import job_id_at
 
 MAX_LISTED: Final = 1000
 MAX_KEY_LENGTH: Final = 200
+_KEY_ALLOWED: Final = f"1 to {MAX_KEY_LENGTH} printable ASCII characters"
 
 _WHY_UNSERVED: Final = {
     "no_device": "no live device offers {unit}; jobs for it wait until one does",
@@ -30,9 +34,28 @@ _WHY_UNSERVED: Final = {
 }
 
 
+class SubmitHeaders(Struct, frozen=True, rename={"idempotency_key": "Idempotency-Key"}):
+    """What may stand beside a campaign."""
+
+    idempotency_key: (
+        Annotated[str, Meta(pattern=f"^[ -~]{{1,{MAX_KEY_LENGTH}}}$", extra={"allowed": _KEY_ALLOWED})] | None
+    ) = None
+    """The same key and campaign again, within a week, name the campaign that was made the first time."""
+
+
+class CampaignsQuery(Struct, frozen=True):
+    """Which campaigns are listed."""
+
+    limit: Annotated[int, Meta(ge=1, le=MAX_LISTED)] = MAX_LISTED
+    cursor: Annotated[int, Meta(ge=0, le=2**53)] | None = None
+    """Where to go on: `next_cursor` of the answer before."""
+    kind: Literal["benchmark", "health", "all"] = "benchmark"
+    """What people submit, checkups of devices, or both."""
+
+
 async def submit(request: web.Request) -> web.Response:
-    """`POST /api/campaigns`: accepted whole and durably before this answers, or not at all."""
-    key = _idempotency_key(request)
+    """Make a campaign: accepted whole and durably before this answers, or not at all."""
+    key = headers_of(request, SubmitHeaders).idempotency_key
     wanted = await read_json(request, CampaignRequest)
     check_model_url(wanted.model_url)
     check_jobs(wanted.jobs)
@@ -42,13 +65,6 @@ async def submit(request: web.Request) -> web.Response:
     return json_response(
         _answer(submitted, jobs), HTTPStatus.CREATED, Location=f"/api/campaigns/{submitted.campaign_id}"
     )
-
-
-def _idempotency_key(request: web.Request) -> str | None:
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not (0 < len(key) <= MAX_KEY_LENGTH and key.isprintable()):
-        raise InvalidInput(f"Idempotency-Key: must be 1 to {MAX_KEY_LENGTH} printable characters")
-    return key
 
 
 async def _with_units(jobs: list[JobSpec], store: Store) -> list[JobSpec]:
@@ -113,24 +129,22 @@ def _answer(submitted: Submitted, jobs: list[JobSpec]) -> dict[str, Any]:
 
 
 async def list_campaigns(request: web.Request) -> web.Response:
-    """`GET /api/campaigns`: the newest first; `next_cursor` leads on when there are more. `kind` tells which."""
-    kind = query_choice(request, "kind", CAMPAIGN_KINDS)
-    limit = int(query_number(request, "limit", default=MAX_LISTED, least=1, most=MAX_LISTED))
-    cursor = query_number(request, "cursor", default=0, least=0, most=2**53)
-    campaigns = await request.app[STORE].campaigns.newest(limit=limit, before=int(cursor) or None, kind=kind)
+    """Campaigns, the newest first; `next_cursor` leads on when there are more."""
+    query = query_of(request, CampaignsQuery)
+    campaigns = await request.app[STORE].campaigns.newest(limit=query.limit, before=query.cursor, kind=query.kind)
     listing: dict[str, Any] = {"count": len(campaigns), "campaigns": campaigns}
-    if len(campaigns) == limit:
+    if len(campaigns) == query.limit:
         listing["next_cursor"] = campaigns[-1]["campaign_id"].removeprefix("campaign-")
     return json_response(listing)
 
 
 async def show(request: web.Request) -> web.Response:
-    """`GET /api/campaigns/{campaign_id}`."""
+    """One campaign, and how far its jobs are."""
     return json_response(await request.app[STORE].campaigns.get(request.match_info["campaign_id"]))
 
 
 async def cancel(request: web.Request) -> web.Response:
-    """`POST /api/campaigns/{campaign_id}/cancel`."""
+    """Cancel what has not ended: waiting jobs at once, running ones as soon as their workers hear of it."""
     campaign_id = request.match_info["campaign_id"]
     outcome = await request.app[STORE].campaigns.cancel(campaign_id)
     request.app[DUTIES].poke()
@@ -139,7 +153,7 @@ async def cancel(request: web.Request) -> web.Response:
 
 
 async def retry(request: web.Request) -> web.Response:
-    """`POST /api/campaigns/{campaign_id}/retry`: its failed jobs are open again; their rows are replaced."""
+    """Open the failed jobs of a campaign again. Their rows are replaced when they end."""
     campaign_id = request.match_info["campaign_id"]
     outcome = await request.app[STORE].campaigns.retry(campaign_id)
     message = f"{outcome['retried']} failed jobs are open again"
@@ -147,7 +161,7 @@ async def retry(request: web.Request) -> web.Response:
 
 
 async def results(request: web.Request) -> web.Response:
-    """`GET /api/campaigns/{campaign_id}/results`: the rows so far; the file, if the campaign has left the store."""
+    """The rows of the jobs that have ended, in the order of the jobs."""
     campaign_id = request.match_info["campaign_id"]
     writer = request.app[WRITER]
     try:
@@ -163,3 +177,60 @@ async def results(request: web.Request) -> web.Response:
         charset="utf-8",
         headers={"Content-Disposition": f'attachment; filename="{campaign_id}_results.csv"'},
     )
+
+
+ROUTES: Final = (
+    Route(
+        "POST",
+        "/api/campaigns",
+        submit,
+        OPERATE,
+        "Submit a campaign",
+        answers={201: Content(type=answers.SubmittedCampaign, headers={"Location": "The campaign."})},
+        headers=SubmitHeaders,
+        body=CampaignRequest,
+        refusals=(HTTPStatus.CONFLICT,),
+    ),
+    Route(
+        "GET",
+        "/api/campaigns",
+        list_campaigns,
+        LOOK,
+        "List campaigns",
+        answers={200: answers.CampaignList},
+        query=CampaignsQuery,
+    ),
+    Route(
+        "GET",
+        "/api/campaigns/{campaign_id}",
+        show,
+        LOOK,
+        "Show a campaign",
+        answers={200: answers.Campaign},
+    ),
+    Route(
+        "GET",
+        "/api/campaigns/{campaign_id}/results",
+        results,
+        LOOK,
+        "Show a campaign's results",
+        answers={200: Content(media=(CSV,))},
+    ),
+    Route(
+        "POST",
+        "/api/campaigns/{campaign_id}/cancel",
+        cancel,
+        OPERATE,
+        "Cancel a campaign",
+        answers={200: answers.CancelledCampaign},
+    ),
+    Route(
+        "POST",
+        "/api/campaigns/{campaign_id}/retry",
+        retry,
+        OPERATE,
+        "Retry what has failed",
+        answers={200: answers.RetriedCampaign},
+        refusals=(HTTPStatus.CONFLICT,),
+    ),
+)

@@ -99,12 +99,12 @@ class Guard:
         self._tokens = tokens
         self._hosts = frozenset(name.lower() for name in ("localhost", settings.host, *settings.allowed_hosts))
 
-    def check(self, request: web.Request, roles: Iterable[Role]) -> None:
-        """Return, or raise NotAllowed or NotAuthenticated."""
-        if self._tokens:
-            self._check_token(request, roles)
-        else:
+    def check(self, request: web.Request, roles: Iterable[Role], *, is_open: bool = False) -> None:
+        """Return, or raise NotAllowed or NotAuthenticated. What `is_open` needs no token where there are tokens."""
+        if not self._tokens:
             self._check_host(request)
+        elif not is_open:
+            self._check_token(request, roles)
         self._check_origin(request)
 
     def _check_token(self, request: web.Request, roles: Iterable[Role]) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from aiohttp import web
 
+from daemons.core import answers_fleet, answers_system
 from daemons.orchestrator.api.bodies import json_response
 from daemons.orchestrator.api.context import STORE, WRITER
+from daemons.orchestrator.api.routes import CSV, LOOK, Content, Route
 from daemons.orchestrator.outputs import list_results_files, results_file
 
 
 async def queue_status(request: web.Request) -> web.Response:
-    """`GET /api/queue/status`."""
+    """How much waits where, all counted at one moment."""
     status = await request.app[STORE].queue.status()
     return json_response(
         {
@@ -26,7 +29,7 @@ async def queue_status(request: web.Request) -> web.Response:
 
 
 async def files(request: web.Request) -> web.Response:
-    """`GET /api/results/files`: whatever has ended by now is among them."""
+    """The CSV files of ended campaigns, the newest first. Whatever has ended by now is among them."""
     writer = request.app[WRITER]
     await writer.flush()
     found = await asyncio.to_thread(list_results_files, writer.outputs)
@@ -34,9 +37,37 @@ async def files(request: web.Request) -> web.Response:
 
 
 async def download(request: web.Request) -> web.StreamResponse:
-    """`GET /api/results/download/{filename}`."""
+    """One CSV file, as it lies on the orchestrator's disk."""
     writer = request.app[WRITER]
     await writer.flush()
     path = results_file(writer.outputs, request.match_info["filename"])
     headers = {"Content-Type": "text/csv; charset=utf-8", "Content-Disposition": f'attachment; filename="{path.name}"'}
     return web.FileResponse(path, headers=headers)
+
+
+ROUTES: Final = (
+    Route(
+        "GET",
+        "/api/queue/status",
+        queue_status,
+        LOOK,
+        "Show the queues",
+        answers={200: answers_fleet.QueueStatus},
+    ),
+    Route(
+        "GET",
+        "/api/results/files",
+        files,
+        LOOK,
+        "List files of results",
+        answers={200: answers_system.ResultsFiles},
+    ),
+    Route(
+        "GET",
+        "/api/results/download/{filename}",
+        download,
+        LOOK,
+        "Download a file of results",
+        answers={200: Content(media=(CSV,))},
+    ),
+)

@@ -10,9 +10,11 @@ import msgspec
 from aiohttp import web
 
 import daemons
+from daemons.core import answers_system
 from daemons.core.errors import StoreUnavailable
 from daemons.orchestrator.api.bodies import json_response
 from daemons.orchestrator.api.context import DISPATCHER, DUTIES, REAPER, SETTINGS, STORE, WRITER
+from daemons.orchestrator.api.routes import LOOK, OPERATE, Content, Route
 from daemons.orchestrator.duties import DutyRounds
 from daemons.orchestrator.health import UNHEALTHY, judge
 from daemons.store.duties import FleetFacts
@@ -37,7 +39,7 @@ def _timestamp() -> str:
 
 
 async def health(request: web.Request) -> web.Response:
-    """`GET /api/health`: healthy; degraded, with `problems`; or unhealthy, which is 503."""
+    """Whether the orchestrator can do its work: healthy; degraded, with `problems`; or unhealthy, which is 503."""
     app = request.app
     document: dict[str, Any] = {"status": UNHEALTHY, "timestamp": _timestamp(), "version": daemons.__version__}
     try:
@@ -66,7 +68,7 @@ def _duties(rounds: DutyRounds, fleet: FleetFacts) -> dict[str, Any]:
 
 
 async def monitoring_stats(request: web.Request) -> web.Response:
-    """`GET /api/monitoring/stats`: what has happened to the fleet's jobs, and what this replica's duties have done."""
+    """What has happened to the fleet's jobs, and what this orchestrator's duties have done."""
     app = request.app
     fleet_settings, reaper, writer = app[SETTINGS].fleet, app[REAPER].counts, app[WRITER].counts
     store, duties = app[STORE], app[DUTIES]
@@ -112,7 +114,7 @@ async def monitoring_stats(request: web.Request) -> web.Response:
 
 
 async def reset(request: web.Request) -> web.Response:
-    """`POST /api/reset`: workers, campaigns, jobs and results are gone from Redis; CSV files stay."""
+    """Forget all devices, campaigns, jobs and results. CSV files stay."""
     counts = await request.app[STORE].server.reset()
     message = (
         f"removed {counts['workers']} workers, {counts['campaigns']} campaigns and {counts['jobs']} jobs; "
@@ -130,3 +132,38 @@ async def reset(request: web.Request) -> web.Response:
             "counts": {name: counts[name] for name in ("workers", "campaigns", "jobs")},
         }
     )
+
+
+ROUTES: Final = (
+    Route(
+        "GET",
+        "/api/health",
+        health,
+        LOOK,
+        "Show the orchestrator's health",
+        answers={
+            200: answers_system.Health,
+            503: Content(
+                type=answers_system.Health,
+                text="It can't do its work.",
+                headers={"Retry-After": "Seconds after which it may."},
+            ),
+        },
+    ),
+    Route(
+        "GET",
+        "/api/monitoring/stats",
+        monitoring_stats,
+        LOOK,
+        "Show statistics",
+        answers={200: answers_system.MonitoringStats},
+    ),
+    Route(
+        "POST",
+        "/api/reset",
+        reset,
+        OPERATE,
+        "Clear everything",
+        answers={200: answers_system.ResetDone},
+    ),
+)
