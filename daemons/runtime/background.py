@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -30,14 +32,15 @@ class Stop:
             raise Stopped
 
 
-async def in_thread(work: Callable[[Stop], T]) -> T:
-    """What `work` returns or raises, from a thread.
+async def in_thread(work: Callable[[Stop], T], threads: Executor | None = None) -> T:
+    """What `work` returns or raises, from a thread: one of `threads`, or of those that everybody shares.
 
     Cancelled, it asks the work to stop and waits until it has: a thread that goes on would write into files which its
     caller is about to close or remove.
     """
     stop = Stop()
-    task = asyncio.ensure_future(asyncio.to_thread(work, stop))
+    context = contextvars.copy_context()
+    task = asyncio.get_running_loop().run_in_executor(threads, context.run, work, stop)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:

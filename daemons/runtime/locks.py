@@ -19,7 +19,7 @@ LONGEST_POLL_S: Final = 0.25
 
 
 class FileLock:
-    """An exclusive lock on a file, which is made when it is missing and never removed.
+    """A lock on a file, which is made when it is missing and never removed. It is exclusive, unless it is `shared`.
 
     The file says who holds it, for the sentence that others get. Two locks on one path exclude each other inside one
     process too. A process that was forked without exec shares its parent's lock.
@@ -52,11 +52,21 @@ class FileLock:
         finally:
             os.close(descriptor)
 
+    @contextlib.asynccontextmanager
+    async def shared(self) -> AsyncIterator[None]:
+        """Hold the lock together with others who share it, as soon as nobody holds it alone."""
+        descriptor = _open(self._path)
+        try:
+            await _until_locked(descriptor, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(descriptor)
 
-async def _until_locked(descriptor: int) -> None:
+
+async def _until_locked(descriptor: int, kind: int = fcntl.LOCK_EX) -> None:
     # A thread that blocks in flock could not be cancelled, and would keep the process from ending: hence the polls.
     pause_s = FIRST_POLL_S
-    while not _try_lock(descriptor):
+    while not _try_lock(descriptor, kind):
         await asyncio.sleep(pause_s)
         pause_s = min(LONGEST_POLL_S, 2 * pause_s)
 
@@ -66,9 +76,9 @@ def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
-def _try_lock(descriptor: int) -> bool:
+def _try_lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -78,6 +78,25 @@ async def test_two_locks_exclude_each_other_inside_one_process(tmp_path):
             pass
 
 
+async def test_those_who_share_it_hold_it_together_and_whoever_wants_it_alone_waits_for_them_all(tmp_path):
+    lock, order = FileLock(tmp_path / "lock"), []
+
+    async def alone():
+        async with lock.held():
+            order.append("alone")
+
+    async with lock.shared():
+        async with lock.shared():
+            order.append("together")
+            waiting = asyncio.create_task(alone())
+            await asyncio.sleep(0)
+        with pytest.raises(AlreadyRunning), lock.held_now():
+            pass
+        order.append("still shared")
+    await asyncio.wait_for(waiting, 20)
+    assert order == ["together", "still shared", "alone"]
+
+
 async def test_a_wait_can_be_cancelled_and_leaves_no_descriptor(tmp_path, holder):
     before = count_descriptors()
     waiting = asyncio.create_task(_hold_once(tmp_path / "lock"))
