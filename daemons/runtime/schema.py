@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import itertools
 import json
-import textwrap
+import sys
 from typing import Any, Final
 
 import msgspec
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+
+@functools.cache
+def _classes_of(module: str) -> dict[str, ast.ClassDef]:
+    """The classes of a module as they are written: parsed once, for that takes long."""
+    body = ast.parse(inspect.getsource(sys.modules[module])).body
+    return {definition.name: definition for definition in body if isinstance(definition, ast.ClassDef)}
 
 
 def settings_schema(kind: type[msgspec.Struct], title: str) -> bytes:
@@ -28,12 +36,10 @@ def _describe(definition: dict[str, Any], section: type[msgspec.Struct]) -> None
 
 
 def key_descriptions(section: type[msgspec.Struct]) -> dict[str, str]:
-    """Key → the docstring that follows it in the source, on one line."""
-    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(section))).body
-    body = definition.body if isinstance(definition, ast.ClassDef) else []
+    """Key → the docstring that follows it in the source, on one line. The class stands at the top of its module."""
     return {
         key.target.id: " ".join(text.value.value.split())
-        for key, text in itertools.pairwise(body)
+        for key, text in itertools.pairwise(_classes_of(section.__module__)[section.__name__].body)
         if isinstance(key, ast.AnnAssign) and isinstance(key.target, ast.Name)
         if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
     }

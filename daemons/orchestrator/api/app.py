@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from http import HTTPStatus
 from typing import Final
@@ -11,7 +12,7 @@ from aiohttp import web
 
 from daemons.core.errors import BenchfleetError
 from daemons.core.models import MAX_BODY_BYTES
-from daemons.orchestrator.api import campaigns, jobs, results, system, workers
+from daemons.orchestrator.api import agents, campaigns, documents, jobs, results, system, workers
 from daemons.orchestrator.api.errors import problem, problem_of, problem_of_http
 from daemons.orchestrator.api.guard import Guard, Handler
 from daemons.orchestrator.api.parameters import check_parameters
@@ -22,11 +23,12 @@ log = structlog.get_logger("daemons.orchestrator.http")
 GUARD = web.AppKey("guard", Guard)
 
 SUBJECTS: Final = (
-    Subject("Health and system", "The orchestrator itself, and this document.", system.ROUTES),
-    Subject("Devices", "Workers: registered, watched, drained, removed.", workers.ROUTES),
     Subject("Campaigns", "A model and the jobs that benchmark it.", campaigns.ROUTES),
     Subject("Jobs", "One benchmark on one device.", jobs.ROUTES),
     Subject("Queues and results", "What waits, and what was measured.", results.ROUTES),
+    Subject("Devices", "The fleet: watched, drained, checked, removed.", workers.ROUTES),
+    Subject("Health and system", "The orchestrator itself, and this document.", (*system.ROUTES, *documents.ROUTES)),
+    Subject("For workers", "What the program on each device asks.", agents.ROUTES),
 )
 """Everything that can be asked of the API, in the order in which its document tells of it."""
 
@@ -85,10 +87,16 @@ def _entrance(route: Route) -> Handler:
     return check_then_handle
 
 
+@functools.cache
+def _documents() -> documents.Documents:
+    return documents.make_documents(SUBJECTS)
+
+
 def make_app(guard: Guard) -> web.Application:
     """The application without the parts that it serves from; `daemons.orchestrator.daemon` adds them."""
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_log_requests, _answer_errors])
     app[GUARD] = guard
+    app[documents.DOCUMENTS] = _documents()
     for route in ROUTES:
         entrance = _entrance(route)
         app.router.add_route(route.method, route.path, entrance)

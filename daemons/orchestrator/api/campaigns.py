@@ -14,6 +14,7 @@ from daemons.core.inputs import check_jobs
 from daemons.core.lifecycle import CampaignStatus
 from daemons.core.models import CampaignRequest, JobSpec
 from daemons.core.urls import check_model_url
+from daemons.orchestrator.api import examples
 from daemons.orchestrator.api.bodies import json_response, read_json
 from daemons.orchestrator.api.context import DUTIES, STORE, WRITER
 from daemons.orchestrator.api.parameters import headers_of, query_of
@@ -47,6 +48,7 @@ class CampaignsQuery(Struct, frozen=True):
     """Which campaigns are listed."""
 
     limit: Annotated[int, Meta(ge=1, le=MAX_LISTED)] = MAX_LISTED
+    """How many at most."""
     cursor: Annotated[int, Meta(ge=0, le=2**53)] | None = None
     """Where to go on: `next_cursor` of the answer before."""
     kind: Literal["benchmark", "health", "all"] = "benchmark"
@@ -186,9 +188,15 @@ ROUTES: Final = (
         submit,
         OPERATE,
         "Submit a campaign",
-        answers={201: Content(type=answers.SubmittedCampaign, headers={"Location": "The campaign."})},
+        answers={
+            201: Content(
+                type=answers.SubmittedCampaign,
+                headers={"Location": "The campaign."},
+                example=examples.SUBMITTED_CAMPAIGN,
+            )
+        },
         headers=SubmitHeaders,
-        body=CampaignRequest,
+        body=Content(type=CampaignRequest, example=examples.CAMPAIGN_REQUEST),
         refusals=(HTTPStatus.CONFLICT,),
     ),
     Route(
@@ -206,7 +214,7 @@ ROUTES: Final = (
         show,
         LOOK,
         "Show a campaign",
-        answers={200: answers.Campaign},
+        answers={200: Content(type=answers.Campaign, example=examples.CAMPAIGN)},
     ),
     Route(
         "GET",

@@ -69,7 +69,7 @@ def problem_of_http(error: web.HTTPException, request: web.Request) -> web.Respo
     """The same document for what aiohttp itself refuses."""
     status = HTTPStatus(error.status)
     sentences = {
-        HTTPStatus.NOT_FOUND: f"there is nothing at {request.path}; the API is under /api",
+        HTTPStatus.NOT_FOUND: f"there is nothing at {request.path}; GET /api/docs tells what there is",
         HTTPStatus.METHOD_NOT_ALLOWED: f"{request.path} doesn't take {request.method}; "
         f"it takes {error.headers.get('Allow', 'another method')}",
         HTTPStatus.REQUEST_TIMEOUT: "the body did not arrive in time; send it again",

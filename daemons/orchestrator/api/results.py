@@ -46,21 +46,9 @@ async def download(request: web.Request) -> web.StreamResponse:
 
 
 ROUTES: Final = (
+    Route("GET", "/api/queue/status", queue_status, LOOK, "Show the queues", answers={200: answers_fleet.QueueStatus}),
     Route(
-        "GET",
-        "/api/queue/status",
-        queue_status,
-        LOOK,
-        "Show the queues",
-        answers={200: answers_fleet.QueueStatus},
-    ),
-    Route(
-        "GET",
-        "/api/results/files",
-        files,
-        LOOK,
-        "List files of results",
-        answers={200: answers_system.ResultsFiles},
+        "GET", "/api/results/files", files, LOOK, "List files of results", answers={200: answers_system.ResultsFiles}
     ),
     Route(
         "GET",

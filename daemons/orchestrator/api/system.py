@@ -158,12 +158,5 @@ ROUTES: Final = (
         "Show statistics",
         answers={200: answers_system.MonitoringStats},
     ),
-    Route(
-        "POST",
-        "/api/reset",
-        reset,
-        OPERATE,
-        "Clear everything",
-        answers={200: answers_system.ResetDone},
-    ),
+    Route("POST", "/api/reset", reset, OPERATE, "Clear everything", answers={200: answers_system.ResetDone}),
 )
