@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from daemons.core.units import CPU_ONNX
-from tests.soak.stack import Stack
+from tests.soak.stack import TINY, Stack
 
 MOST_JOBS = 5
 LOOK_EVERY_S = 0.2
@@ -23,6 +23,7 @@ class Load:
     """About so many wait or run at any time."""
     least_runs: int = 1
     most_runs: int = 2_000
+    least_loads: int = 1
     most_loads: int = 300
     """Loading the tiny model takes a millisecond or two, so jobs take up to half a second."""
 
@@ -45,9 +46,9 @@ class Clients:
             else:
                 await asyncio.sleep(LOOK_EVERY_S)
 
-    async def submit(self, jobs: int) -> str:
-        """A campaign, accepted."""
-        campaign = {"model_url": self._stack.model_url, "jobs": [self._job() for _ in range(jobs)]}
+    async def submit(self, jobs: int = 1, model: str = TINY, **spec: Any) -> str:
+        """A campaign, accepted. `spec` is what its jobs say, over what is drawn for them."""
+        campaign = {"model_url": self._stack.models.url(model), "jobs": [self._job() | spec for _ in range(jobs)]}
         answer = await self._stack.insist("POST", "/campaigns", campaign, Idempotency_Key=uuid.uuid4().hex)
         assert answer["status_code"] == 201, answer
         self.acknowledged[answer["campaign_id"]] = answer["total_jobs"]
@@ -56,7 +57,7 @@ class Clients:
     def _job(self) -> dict[str, Any]:
         runs, loads = (
             self._random.randint(self._load.least_runs, self._load.most_runs),
-            self._random.randint(1, self._load.most_loads),
+            self._random.randint(self._load.least_loads, self._load.most_loads),
         )
         priority = self._random.choice((0, 0, 0, 5, -5))
         return {

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
 import json
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,9 +72,7 @@ async def run_script(
     drain_limit_s: float = DRAIN_LIMIT_S,
 ) -> Run:
     """A run under whatever `script` does; the clients submit until it is over."""
-    load = load or Load()
-    async with Stack(folder, layout or Layout()).running() as stack:
-        clients = Clients(stack, seed, load)
+    async with fleet(folder, layout, load, seed) as (stack, clients):
         over = asyncio.Event()
         submitting = asyncio.create_task(clients.submit_until(over))
         try:
@@ -81,15 +80,30 @@ async def run_script(
         finally:
             over.set()
             await submitting
-        drain_s = await _drain(stack, clients, drain_limit_s)
-        evidence = await _gather(stack, clients)
+        drain_s = await drain(stack, clients, drain_limit_s)
+        evidence = await gather(stack, clients)
         facts = _facts(evidence, stack, clients)
     done = sum((Counter({kind.value: n for kind, n in one.done.items()}) for one in counts), Counter[str]())
     missed = sum(one.missed.total() for one in counts)
     return Run(check(evidence), done, missed, drain_s, facts)
 
 
-async def _drain(stack: Stack, clients: Clients, limit_s: float) -> float | None:
+@contextlib.asynccontextmanager
+async def fleet(
+    folder: Path, layout: Layout | None = None, load: Load | None = None, seed: int = 0
+) -> AsyncIterator[tuple[Stack, Clients]]:
+    """A fleet that runs until the block ends, and clients that submit when they are told to."""
+    async with Stack(folder, layout or Layout()).running() as stack:
+        yield stack, Clients(stack, seed, load or Load())
+
+
+async def conclude(stack: Stack, clients: Clients, limit_s: float = DRAIN_LIMIT_S) -> Verdict:
+    """What the checker says once all has ended, or after `limit_s`."""
+    await drain(stack, clients, limit_s)
+    return check(await gather(stack, clients))
+
+
+async def drain(stack: Stack, clients: Clients, limit_s: float) -> float | None:
     """How long it takes from calm until all that was accepted has ended and is in its file."""
     began = time.monotonic()
     await _bring_all_back(stack)
@@ -118,14 +132,15 @@ async def _has_drained(stack: Stack, clients: Clients) -> bool:
     return queue.get("results_queue_size") == 0
 
 
-async def _gather(stack: Stack, clients: Clients) -> Evidence:
+async def gather(stack: Stack, clients: Clients) -> Evidence:
+    """All that can be known by now."""
     async with stack.store() as store:
         keys = await dump(store)
     return Evidence(
         acknowledged=dict(clients.acknowledged),
         keys=keys,
         files=await asyncio.to_thread(read_files, stack.outputs),
-        exchanges=[exchange for exchange in stack.recorder.exchanges if exchange.asked >= 0],
+        exchanges=list(stack.recorder.exchanges),
         cancelled=frozenset(clients.cancelled),
     )
 

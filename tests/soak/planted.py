@@ -7,23 +7,20 @@ the swap the same script must come out clean.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from tests.soak.clients import Clients, Load
 from tests.soak.harness import Script
-from tests.soak.kept import Kept
 from tests.soak.stack import Layout, Stack, kill_and_wait
+from tests.soak.watching import Claim, claimed_again, is_first, is_measuring, next_claim, program_of, reported, stopped
 
 JOB_MS = 1200
 """Longer than a lease, so that what a stopped worker did is done when it goes on."""
 QUICK = Layout(workers=3, quick_ms_per_run=1.0)
 STEADY = Load(busy_jobs=4, least_runs=JOB_MS, most_runs=JOB_MS)
 HASTY = Load(busy_jobs=4, least_runs=20, most_runs=200)
-BURST = 40
+TRIES = 20
 
 
 @dataclass(frozen=True)
@@ -36,20 +33,26 @@ class Planted:
     swaps: tuple[tuple[str, str], ...] = ()
     server: tuple[tuple[str, str], ...] = ()
     load: Load = STEADY
+    needs_shim: bool = False
 
     @property
     def layout(self) -> Layout:
         return replace(QUICK, script_swaps=list(self.swaps), server_settings=dict(self.server))
 
 
-async def stop_a_worker_beyond_its_lease(stack: Stack, clients: Clients) -> None:
-    """It goes on when its job runs elsewhere, and has a result by then."""
+async def make_late(stack: Stack) -> Claim:
+    """The next claim, whose worker is stopped until its job runs elsewhere, and then reports what it had."""
     claim = await next_claim(stack)
     await stack.until(lambda: is_measuring(stack, claim), "the measurement")
     with stopped(await program_of(stack, claim.worker_id)):
         await claimed_again(stack, claim)
         await asyncio.sleep(JOB_MS / 3000)  # the first attempt is over by now, and the second is not
     await stack.until(lambda: reported(stack, claim), "the late report")
+    return claim
+
+
+async def stop_a_worker_beyond_its_lease(stack: Stack, clients: Clients) -> None:
+    await make_late(stack)
 
 
 async def kill_a_worker_in_mid_job(stack: Stack, clients: Clients) -> None:
@@ -72,8 +75,16 @@ async def drop_the_reply_to_a_submit(stack: Stack, clients: Clients) -> None:
 
 
 async def lose_power_under_load(stack: Stack, clients: Clients) -> None:
+    """Right after a campaign was accepted; before that one has reached the disk, if that can be."""
     await next_claim(stack)
-    await asyncio.gather(*(clients.submit(1) for _ in range(BURST)))
+    for _ in range(TRIES):
+        await clients.submit(1)
+        if (server := stack.server_process()) is None:
+            continue
+        server.suspend()
+        if b"last_campaign" in stack.not_synced():
+            break
+        server.resume()
     assert await stack.lose_power() is not None
 
 
@@ -87,13 +98,7 @@ POP_WITHOUT_LEASE = Planted(
     "pop without lease",
     kill_a_worker_in_mid_job,
     "lost",
-    swaps=(
-        ("redis.call('HSET', P .. 'running', job_id, cjson.encode(entry))", ""),
-        (
-            "redis.call('HSET', worker_key(job.worker_id), 'status', 'busy', 'job_id', job_id, 'attempt', job.attempt)",
-            "",
-        ),
-    ),
+    swaps=(("local function mark_running(job_id, job)\n", "local function mark_running()\n  do return end\n"),),
 )
 NOT_APPENDED = Planted("append-only file off", kill_the_server, "lost", server=(("appendonly", "no"),))
 NOT_IDEMPOTENT = Planted(
@@ -103,90 +108,12 @@ NOT_IDEMPOTENT = Planted(
     swaps=(("local known = replay()", "local known = nil"),),
 )
 SYNCED_LATER = Planted(
-    "appendfsync everysec", lose_power_under_load, "lost", server=(("appendfsync", "everysec"),), load=HASTY
+    "appendfsync everysec",
+    lose_power_under_load,
+    "lost",
+    server=(("appendfsync", "everysec"),),
+    load=HASTY,
+    needs_shim=True,
 )
 
 ALL = (NO_FENCE, POP_WITHOUT_LEASE, NOT_APPENDED, NOT_IDEMPOTENT, SYNCED_LATER)
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A job given to a worker, as it passed on the wire."""
-
-    worker_id: str
-    job_id: str
-    attempt: int
-
-
-def claims(stack: Stack) -> list[Claim]:
-    """All so far."""
-    return [
-        Claim(exchange.path.split("/")[3], exchange.answer["job"]["job_id"], exchange.answer["job"]["attempt"])
-        for exchange in stack.recorder.exchanges
-        if "/claim" in exchange.path and exchange.status == 200
-    ]
-
-
-async def next_claim(stack: Stack) -> Claim:
-    """The first claim from now on."""
-    known = len(claims(stack))
-
-    async def look() -> bool:
-        return len(claims(stack)) > known
-
-    await stack.until(look, "a claim")
-    return claims(stack)[known]
-
-
-async def is_measuring(stack: Stack, claim: Claim) -> bool:
-    """Whether the attempt has come to its timed runs, as its worker said with a beat."""
-    worker = await stack.ask("GET", f"/workers/{claim.worker_id}")
-    return worker.get("current_job") == claim.job_id and (worker["progress"] or {}).get("phase") == "inference"
-
-
-async def claimed_again(stack: Stack, lost: Claim) -> None:
-    """Return once the job was given to another worker."""
-
-    async def look() -> bool:
-        return any(claim.job_id == lost.job_id and claim.attempt > lost.attempt for claim in claims(stack))
-
-    await stack.until(look, f"another attempt of {lost.job_id}")
-
-
-async def reported(stack: Stack, claim: Claim) -> bool:
-    """Whether the worker's own report of this attempt was answered."""
-    return any(
-        exchange.path == f"/api/jobs/{claim.job_id}/result"
-        and exchange.status is not None
-        and exchange.body["attempt"] == claim.attempt
-        for exchange in stack.recorder.exchanges
-    )
-
-
-async def program_of(stack: Stack, worker_id: str) -> Kept:
-    """The worker's program, by the name that the harness gave its device."""
-    worker: dict[str, Any] = await stack.insist("GET", f"/workers/{worker_id}")
-    return stack.workers[int(worker["device_name"].rpartition(" ")[2])]
-
-
-@contextlib.contextmanager
-def stopped(program: Kept) -> Iterator[None]:
-    """SIGSTOP, and SIGCONT at the end."""
-    program.send(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        program.send(signal.SIGCONT)
-
-
-def is_first(mark: bytes) -> Any:
-    """Whether this is the first reply that holds `mark`."""
-    seen = False
-
-    def drops(reply: bytes) -> bool:
-        nonlocal seen
-        is_it = not seen and mark in reply
-        seen = seen or is_it
-        return is_it
-
-    return drops

@@ -23,10 +23,14 @@ from daemons.worker.engines.tiny import TINY_ONNX
 from tests.soak.kept import Kept
 from tests.soak.launch import Setup, command
 from tests.support import preload
-from tests.support.model_server import serving_models
+from tests.support.light_models import light_models
+from tests.support.model_server import ModelServer, serving_models
 from tests.support.processes import environment
 from tests.support.proxy import Proxy
 from tests.support.wire import Recorder
+
+TINY, LONG = "tiny.onnx", "long.onnx"
+"""Models that the harness serves: a run of the first takes microseconds, of the second milliseconds."""
 
 CHILD = "daemons.worker.bench.child"
 SERVER = "valkey-server"
@@ -76,7 +80,7 @@ class Stack:
         self.orchestrators: list[Kept] = []
         self.workers: list[Kept] = []
         self.server: Kept | None = None
-        self.model_url = ""
+        self.models = ModelServer()
         self._sync_note = folder / "synced"
         self._server_environ: dict[str, str] = {}
         self._session: aiohttp.ClientSession | None = None
@@ -85,9 +89,8 @@ class Stack:
     async def running(self) -> AsyncIterator[Stack]:
         """Up, with every worker registered, until the block ends."""
         async with contextlib.AsyncExitStack() as stack:
-            models = await stack.enter_async_context(serving_models())
-            models.files["tiny.onnx"] = TINY_ONNX
-            self.model_url = models.url("tiny.onnx")
+            self.models = await stack.enter_async_context(serving_models())
+            self.models.files |= {TINY: TINY_ONNX, LONG: (light_models() / "light_squeezenet.onnx").read_bytes()}
             timeout = aiohttp.ClientTimeout(total=ASK_TIMEOUT_S)
             connector = aiohttp.TCPConnector(force_close=True)
             self._session = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout, connector=connector))
@@ -107,9 +110,9 @@ class Stack:
     def outputs(self) -> Path:
         return self.folder / "data" / "outputs"
 
-    @property
-    def can_lose_power(self) -> bool:
-        return bool(self._server_environ)
+    def not_synced(self) -> bytes:
+        """What the server has written and a power loss would take; nothing where nobody knows."""
+        return preload.not_synced(self._sync_note) if self._sync_note.exists() else b""
 
     def _make_programs(self) -> None:
         ports = [_free_port() for _ in range(self.layout.orchestrators)]

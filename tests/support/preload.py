@@ -57,9 +57,22 @@ def noting_syncs(library: Path, note: Path) -> dict[str, str]:
     return {"LD_PRELOAD": str(library), "SYNCED_SIZE_FILE": str(note)}
 
 
+def not_synced(note: Path) -> bytes:
+    """What of the append-only file a power loss would take."""
+    path, size = _noted(note)
+    with path.open("rb") as file:
+        file.seek(size)
+        return file.read()
+
+
 def lose_what_was_not_synced(note: Path) -> int:
     """Cut the append-only file where it was last synced, as a power loss does; how many bytes went with that."""
-    size, _, path = note.read_text().rstrip("\0\n").partition(" ")
-    lost = Path(path).stat().st_size - int(size)
-    os.truncate(path, int(size))
+    path, size = _noted(note)
+    lost = path.stat().st_size - size
+    os.truncate(path, size)
     return lost
+
+
+def _noted(note: Path) -> tuple[Path, int]:
+    size, _, path = note.read_text().partition(" ")
+    return Path(path.rstrip()), int(size)

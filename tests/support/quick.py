@@ -28,7 +28,7 @@ class QuickBench:
 
     async def measure(self, request: BenchRequest, on_progress: Callable[[Progress], None]) -> Outcome:
         runs = request.num_inference_runs
-        on_progress(Progress(phase="inference", done=0, total=runs))
+        on_progress(Progress(phase="measuring", done=0, total=runs))
         await asyncio.sleep(runs * self._ms_per_run / 1000)
         figures = Measurement(
             load_ms_median=self._generator.uniform(1, 2), inference_ms_median=self._generator.uniform(1, 2)
