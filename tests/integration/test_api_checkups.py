@@ -171,6 +171,8 @@ async def test_campaigns_are_listed_by_kind(still, tmp_path):
     assert await listed("") == [(mine, "benchmark")]
     assert await listed("?kind=health") == [(checkup, "health")]
     assert await listed("?kind=all") == [(checkup, "health"), (mine, "benchmark")]
+    assert await listed("?kind=all&limit=1") == [(checkup, "health")]
+    assert await listed(f"?kind=all&cursor={checkup.removeprefix('campaign-')}") == [(mine, "benchmark")]
     refused = await still("GET", "/campaigns?kind=healthy")
     assert (refused.status, refused.document["field"]) == (400, "kind")
     assert "all, benchmark, health" in refused.document["error"]

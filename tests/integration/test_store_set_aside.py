@@ -148,6 +148,15 @@ class TestSetAside:
         await drive.check(worker, **DRIFTED)
         assert await drive.worker_status(worker) == "active", "this is how it is now"
 
+    async def test_a_waiting_claim_hears_of_a_reset(self, drive):
+        worker = await drive.worker()
+        await drive.fail_three_times(worker)
+        wakes = drive.store.broadcast.wakes()
+        assert await anext(wakes) == {}
+        await drive.store.fleet.recover(worker)
+        assert await anext(wakes) == {f"worker:{worker}": 1}
+        await wakes.aclose()
+
     async def test_a_reset_of_a_well_one_forgets_it_too(self, drive):
         worker = await drive.worker()
         for _ in range(5):

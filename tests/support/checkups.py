@@ -46,6 +46,11 @@ class Checking(Drive):
         """What the duty does: how many were started."""
         return (await self.store.health.start_due(interval_s, limit))[0]
 
+    async def listed(self, listed):
+        """What is in one of the lists of campaigns."""
+        redis, prefix = self.store.server._redis, self.store.server._prefix
+        return [str(campaign_id) for campaign_id in await redis.zrange(f"{prefix}{listed}", 0, -1)]
+
     async def view(self, worker):
         return await self.store.fleet.get(worker)
 

@@ -38,7 +38,7 @@ if is_health and given(arg.judgement) then
     return reply({ status = 'pending', duplicate = false })
   end
   note_judgement(arg.job_id, job, arg.judgement)
-elseif arg.is_device_failure and not is_health then
+elseif arg.is_device_failure then
   set_aside_after(arg.worker_id, arg.remark, arg.retry.max_in_a_row)
   redis.call('HDEL', job_key(arg.job_id), 'adoptable') -- the attempt has ended: a beat of it that comes late resumes nothing
   if job.status == 'pending' or device_failed(arg.job_id, job, arg.remark, arg.retry) then

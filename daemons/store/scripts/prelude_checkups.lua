@@ -94,7 +94,6 @@ local function start_checkup(worker_id, worker, specs, first_at)
     jobs[index] = index - 1
   end
   redis.call('HSET', key, 'checkup', campaign_id, 'checkup_began', now_ms(), 'checkup_first_at', integer_text(first_at))
-  redis.call('HDEL', key, 'checked_boot_id')
   if worker.boot_id then
     redis.call('HSET', key, 'checked_boot_id', worker.boot_id)
   end
