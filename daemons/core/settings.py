@@ -126,6 +126,27 @@ class FleetSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             )
 
 
+class KeptModelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Models that the orchestrator keeps for its workers, under storage.data_dir."""
+
+    limit_gb: Gigabytes = 8.0
+    """A model larger than this is not taken."""
+    store_limit_gb: Gigabytes = 50.0
+    """All models together. Beyond it, those go that no name points to and no unfinished campaign needs, the least
+    recently used first."""
+    pull_through: bool = True
+    """Fetch a campaign's model from its http or https URL once, for all of its devices. false: each device does."""
+    private_addresses: bool = True
+    """Whether models may be fetched from private addresses, as labs serve them inside. Link-local ones never are."""
+
+    def __post_init__(self) -> None:
+        """ValueError where one model could not be kept at all."""
+        if self.store_limit_gb < self.limit_gb:
+            raise ValueError(
+                f"store_limit_gb must be at least limit_gb ({self.limit_gb:g}), and is {self.store_limit_gb:g}"
+            )
+
+
 class OrchestratorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that `orchestrator.yaml` can say."""
 
@@ -133,6 +154,7 @@ class OrchestratorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     redis: RedisSettings = RedisSettings()
     storage: OrchestratorStorage = OrchestratorStorage()
     fleet: FleetSettings = FleetSettings()
+    models: KeptModelSettings = KeptModelSettings()
     log: LogSettings = LogSettings()
 
 

@@ -23,6 +23,10 @@ from daemons.orchestrator.api.guard import Guard, check_exposure, read_tokens
 from daemons.orchestrator.checkups import Checkups
 from daemons.orchestrator.dispatch import Dispatcher
 from daemons.orchestrator.duties import Duty, DutyRounds
+from daemons.orchestrator.modelstore.receiving import Receiver
+from daemons.orchestrator.modelstore.store import ModelStore
+from daemons.orchestrator.modelstore.upkeep import EVERY_S as UPKEEP_EVERY_S
+from daemons.orchestrator.modelstore.upkeep import Upkeep
 from daemons.orchestrator.outputs import folder_mark
 from daemons.orchestrator.reaper import Reaper
 from daemons.orchestrator.retention import EVERY_S as RETENTION_EVERY_S
@@ -52,12 +56,15 @@ AIRPLAY_PORT: Final = 5000
 class Parts:
     """What serves the API and the duties, made once from the settings and the store."""
 
-    def __init__(self, settings: OrchestratorSettings, store: Store, outputs: Path) -> None:
+    def __init__(self, settings: OrchestratorSettings, store: Store, outputs: Path, models: Path) -> None:
         self.settings = settings
         self.store = store
         self.dispatcher = Dispatcher(store, beat_s=settings.fleet.heartbeat_interval_s)
         self.reaper = Reaper(store, settings.fleet)
         self.writer = Writer(store, outputs)
+        self.models = ModelStore(models, settings.models, store)
+        self.receiver = Receiver(self.models)
+        self.upkeep = Upkeep(self.models)
         retention = Retention(store, settings.storage.retention_days)
         self.duties = DutyRounds(
             store,
@@ -66,6 +73,7 @@ class Parts:
                 Duty("writer", self.writer.flush),
                 Duty("retention", retention.round, RETENTION_EVERY_S),
                 Duty("checkups", Checkups(store, settings.fleet.health_interval_s).round),
+                Duty("models", self.upkeep.round, UPKEEP_EVERY_S),
             ),
             settings.fleet.duty_interval_s,
             on_gap=self.reaper.restart,
@@ -75,8 +83,11 @@ class Parts:
 
     def _problems(self) -> dict[str, str]:
         """What stands in the way of a duty of this process, by the duty's name."""
-        error = self.writer.counts.last_error
-        return {} if error is None else {"writer": f"results can't be written: {error}"}
+        found = {
+            "writer": ("results can't be written", self.writer.counts.last_error),
+            "models": ("the folder of models can't be tidied", self.upkeep.last_error),
+        }
+        return {duty: f"{what}: {error}" for duty, (what, error) in found.items() if error is not None}
 
     def application(self, guard: Guard) -> web.Application:
         """The API, with all that its handlers reach for."""
@@ -87,6 +98,8 @@ class Parts:
         app[context.REAPER] = self.reaper
         app[context.WRITER] = self.writer
         app[context.DUTIES] = self.duties
+        app[context.MODELS] = self.models
+        app[context.RECEIVER] = self.receiver
         return app
 
 
@@ -105,13 +118,13 @@ async def run(
     tokens, held = read_tokens(settings.http), inherited_socket()
     http = settings.http if held is None else structs.replace(settings.http, host=held.getsockname()[0])
     check_exposure(http, tokens)
-    data, outputs = _make_folders(settings)
+    data, outputs, models = _make_folders(settings)
     notifier = Notifier.from_environ()
     async with AsyncExitStack() as resources:
         embedded = await resources.enter_async_context(_embedded_server(settings, data))
         url = embedded.url if embedded else settings.redis.url
         store = await resources.enter_async_context(open_store(url, settings.redis.prefix))
-        parts = Parts(settings, store, outputs)
+        parts = Parts(settings, store, outputs, models)
         app = parts.application(Guard(settings.http, tokens))
         address = await resources.enter_async_context(_serving(app, http, parts.dispatcher, held))
         log.info("orchestrator serving", url=address, outputs=str(outputs))
@@ -148,11 +161,12 @@ async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
         working.result()
 
 
-def _make_folders(settings: OrchestratorSettings) -> tuple[Path, Path]:
-    """The folders of data and of results, there and ready."""
+def _make_folders(settings: OrchestratorSettings) -> tuple[Path, Path, Path]:
+    """The folders of data, of results and of models, there and ready."""
     data = state_folder("orchestrator", settings.storage.data_dir)
     outputs = Path(settings.storage.outputs_dir or data / "outputs").expanduser().absolute()
-    for folder in (data, outputs):
+    models = data / "models"
+    for folder in (data, outputs, models):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -160,7 +174,7 @@ def _make_folders(settings: OrchestratorSettings) -> tuple[Path, Path]:
                 f"storage: the folder {folder} can't be made ({error.strerror}); set storage.data_dir and "
                 "storage.outputs_dir to folders that this user may write"
             ) from error
-    return data, outputs
+    return data, outputs, models
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from daemons.store.duties import Duties
 from daemons.store.fleet import Fleet
 from daemons.store.health import Health
 from daemons.store.lua import Scripts
+from daemons.store.models import Models
 from daemons.store.outbox import Outbox
 from daemons.store.queue import Queue
 from daemons.store.server import Server
@@ -60,6 +61,7 @@ class Store:
         self.queue = Queue(redis, scripts, prefix)
         self.fleet = Fleet(redis, scripts, prefix)
         self.health = Health(redis, scripts, prefix)
+        self.models = Models(redis, scripts, prefix)
         self.outbox = Outbox(redis, scripts, prefix)
         self.duties = Duties(scripts)
         self.broadcast = Broadcast(redis, prefix)

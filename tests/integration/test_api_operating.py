@@ -9,7 +9,7 @@ from daemons.orchestrator.retention import Retention
 from tests.support.orchestrator import QUICK, orchestrating
 from tests.support.store import comes_true
 
-DUTIES = {"reaper", "writer", "retention", "checkups"}
+DUTIES = {"reaper", "writer", "retention", "checkups", "models"}
 
 
 async def result_files(api):

@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from daemons.core.settings import FleetSettings, HttpSettings, OrchestratorSettings
+from daemons.core.settings import FleetSettings, HttpSettings, KeptModelSettings, OrchestratorSettings
 from daemons.orchestrator import daemon
 from daemons.orchestrator.api.guard import Guard, read_tokens
 from daemons.store import Store
@@ -34,6 +34,8 @@ NOBODY = {
     "campaign_id": "campaign-1",
     "job_id": "campaign-1-job-0",
     "filename": "none.csv",
+    "name": "none.onnx",
+    "sha256": "0" * 64,
 }
 
 
@@ -119,12 +121,19 @@ class Api:
 
 @asynccontextmanager
 async def orchestrating(
-    store: Store, outputs: Path, *, http: HttpSettings | None = None, fleet: FleetSettings = QUICK, duties: bool = True
+    store: Store,
+    outputs: Path,
+    *,
+    http: HttpSettings | None = None,
+    fleet: FleetSettings = QUICK,
+    models: KeptModelSettings | None = None,
+    duties: bool = True,
 ) -> AsyncIterator[Api]:
-    """The API over `store`, and its duties, until the block ends."""
-    settings = OrchestratorSettings(http=http or HttpSettings(port=0), fleet=fleet)
+    """The API over `store`, and its duties, until the block ends. Models lie beside the `outputs`."""
+    http = http or HttpSettings(port=0)
+    settings = OrchestratorSettings(http=http, fleet=fleet, models=models or KeptModelSettings())
     outputs.mkdir(exist_ok=True)  # noqa: ASYNC240 (once, before anything runs)
-    parts = daemon.Parts(settings, store, outputs)
+    parts = daemon.Parts(settings, store, outputs, outputs.parent / "models")
     app = parts.application(Guard(settings.http, read_tokens(settings.http)))
     stop = asyncio.Event()
     services = daemon._services(parts, None) if duties else {}

@@ -12,11 +12,12 @@ from aiohttp import web
 
 from daemons.core.errors import BenchfleetError
 from daemons.core.models import MAX_BODY_BYTES
-from daemons.orchestrator.api import agents, campaigns, documents, jobs, results, system, workers
+from daemons.orchestrator.api import agents, campaigns, documents, jobs, models, results, system, workers
 from daemons.orchestrator.api.errors import problem, problem_of, problem_of_http
 from daemons.orchestrator.api.guard import Guard, Handler
 from daemons.orchestrator.api.parameters import check_parameters
 from daemons.orchestrator.api.routes import ROUTE, Route, Subject
+from daemons.orchestrator.api.uploading import keep_silent
 
 log = structlog.get_logger("daemons.orchestrator.http")
 
@@ -24,8 +25,9 @@ GUARD = web.AppKey("guard", Guard)
 
 SUBJECTS: Final = (
     Subject("Campaigns", "A model and the jobs that benchmark it.", campaigns.ROUTES),
-    Subject("Jobs", "One benchmark on one device.", jobs.ROUTES),
-    Subject("Queues and results", "What waits, and what was measured.", results.ROUTES),
+    Subject("Jobs and queues", "A job is one benchmark on one device.", jobs.ROUTES),
+    Subject("Results", "What was measured.", results.ROUTES),
+    Subject("Models", "Kept here for all devices: by name, and by SHA-256.", models.ROUTES),
     Subject("Devices", "The fleet: watched, drained, checked, removed.", workers.ROUTES),
     Subject("Health and system", "The orchestrator itself, and this document.", (*system.ROUTES, *documents.ROUTES)),
     Subject("For workers", "What the program on each device asks.", agents.ROUTES),
@@ -60,7 +62,6 @@ async def _log_requests(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         response = await handler(request)
         status = response.status
-        response.headers.update(_SECURITY_HEADERS)
     finally:
         is_routine = request.path.endswith(("/claim", "/heartbeat")) and status < HTTPStatus.BAD_REQUEST
         write = log.debug if is_routine else log.info
@@ -73,6 +74,11 @@ async def _log_requests(request: web.Request, handler: Handler) -> web.StreamRes
             peer=request.remote,
         )
     return response
+
+
+async def _secure(_request: web.Request, response: web.StreamResponse) -> None:
+    """Said of every answer before its first byte, those included that are sent bit by bit."""
+    response.headers.update(_SECURITY_HEADERS)
 
 
 def _entrance(route: Route) -> Handler:
@@ -96,10 +102,12 @@ def make_app(guard: Guard) -> web.Application:
     """The application without the parts that it serves from; `daemons.orchestrator.daemon` adds them."""
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_log_requests, _answer_errors])
     app[GUARD] = guard
+    app.on_response_prepare.append(_secure)
     app[documents.DOCUMENTS] = _documents()
     for route in ROUTES:
         entrance = _entrance(route)
-        app.router.add_route(route.method, route.path, entrance)
+        expect_handler = keep_silent if route.handler is models.upload else None
+        app.router.add_route(route.method, route.path, entrance, expect_handler=expect_handler)
         if route.method == "GET":
             app.router.add_route("HEAD", route.path, entrance)
     return app

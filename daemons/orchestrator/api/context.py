@@ -7,6 +7,8 @@ from aiohttp import web
 from daemons.core.settings import OrchestratorSettings
 from daemons.orchestrator.dispatch import Dispatcher
 from daemons.orchestrator.duties import DutyRounds
+from daemons.orchestrator.modelstore.receiving import Receiver
+from daemons.orchestrator.modelstore.store import ModelStore
 from daemons.orchestrator.reaper import Reaper
 from daemons.orchestrator.writer import Writer
 from daemons.store import Store
@@ -17,3 +19,5 @@ DISPATCHER = web.AppKey("dispatcher", Dispatcher)
 REAPER = web.AppKey("reaper", Reaper)
 WRITER = web.AppKey("writer", Writer)
 DUTIES = web.AppKey("duties", DutyRounds)
+MODELS = web.AppKey("models", ModelStore)
+RECEIVER = web.AppKey("receiver", Receiver)

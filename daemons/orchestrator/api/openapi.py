@@ -50,8 +50,11 @@ _REFUSALS: Final = {
     HTTPStatus.NOT_ACCEPTABLE: "None of the content types that the request accepts can be given.",
     HTTPStatus.REQUEST_TIMEOUT: "The body did not arrive in time.",
     HTTPStatus.CONFLICT: "It contradicts what is recorded.",
+    HTTPStatus.PRECONDITION_FAILED: "The condition that a header of the request names doesn't hold.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is over the size limit.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is of another content type than the one that is taken.",
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "There is nothing in the range that was asked for.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "The body has another hash than the request says.",
     HTTPStatus.SERVICE_UNAVAILABLE: "Redis or Valkey doesn't answer; nothing is lost, try again.",
     HTTPStatus.INSUFFICIENT_STORAGE: "The orchestrator's disk is too full for it.",
 }

@@ -25,12 +25,12 @@ OPERATE: Final = (Role.OPERATOR,)
 WORK: Final = (Role.WORKER,)
 WORK_OR_OPERATE: Final = (Role.WORKER, Role.OPERATOR)
 
-Identifier = Annotated[str, Meta(min_length=1, max_length=200)]
-
 PATH_PARAMETERS: Final[dict[str, Any]] = {
     "campaign_id": Annotated[Identifier, Meta(description="Such as `campaign-1736432000123456`.")],
     "job_id": Annotated[Identifier, Meta(description="Such as `campaign-1736432000123456-job-0`.")],
     "worker_id": Annotated[Identifier, Meta(description="Such as `worker-0123456789ab`.")],
+    "name": Annotated[Identifier, Meta(description="A model's, such as `resnet50.onnx`.")],
+    "sha256": Annotated[Identifier, Meta(description="In 64 hexadecimal digits.")],
     "filename": Annotated[Identifier, Meta(description="As `GET /api/results/files` names it.")],
 }
 """What stands in the braces of a path, by name."""
