@@ -25,6 +25,14 @@ OPERATE: Final = (Role.OPERATOR,)
 WORK: Final = (Role.WORKER,)
 WORK_OR_OPERATE: Final = (Role.WORKER, Role.OPERATOR)
 
+CURSOR_ALLOWED: Final = "`next_cursor` of the answer before"
+"""What a cursor must be, in words."""
+
+Identifier = Annotated[str, Meta(min_length=1, max_length=200)]
+
+JobCursor = Annotated[str, Meta(pattern=r"^[0-9]{1,20}-[0-9]{1,6}$", extra={"allowed": CURSOR_ALLOWED})]
+"""A campaign's number, and a position in it."""
+
 PATH_PARAMETERS: Final[dict[str, Any]] = {
     "campaign_id": Annotated[Identifier, Meta(description="Such as `campaign-1736432000123456`.")],
     "job_id": Annotated[Identifier, Meta(description="Such as `campaign-1736432000123456-job-0`.")],
