@@ -15,7 +15,7 @@ from daemons.store.keys import campaign_of, check_campaign_id, check_job_id, job
 from daemons.store.lua import Scripts, translated_errors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from redis.asyncio import Redis
 
@@ -64,9 +64,19 @@ class Campaigns:
         self._scripts = scripts
         self._prefix = prefix
 
-    async def submit(self, request: CampaignRequest, idempotency_key: str | None = None) -> Submitted:
+    async def submit(
+        self,
+        request: CampaignRequest,
+        idempotency_key: str | None = None,
+        *,
+        as_sent: CampaignRequest | None = None,
+        model_sha256: str | None = None,
+        needs: Sequence[str] = (),
+    ) -> Submitted:
         """Accept a campaign whole, in one step. The same key and request again name the same campaign.
 
+        `as_sent` is the request that counts for that, where it was made more precise since. `model_sha256` are the
+        bytes that the campaign is about, if they are known; `needs` are hashes of what must be kept until its end.
         Raises InvalidInput for an unknown `worker_id`, Conflict for a key that was used for another request.
         """
         specs, places = _share_specs(request.jobs)
@@ -78,7 +88,9 @@ class Campaigns:
             specs=[msgspec.json.encode(spec).decode() for spec in specs],
             jobs=places,
             idempotency_key=idempotency_key,
-            digest=hashlib.sha256(msgspec.json.encode(request)).hexdigest(),
+            digest=hashlib.sha256(msgspec.json.encode(as_sent or request)).hexdigest(),
+            model_sha256=model_sha256,
+            needs=" ".join(needs) or None,
             remember_s=REMEMBER_KEYS_S,
         )
         unserved = [(specs[item["spec"]], item["problem"]) for item in answer.get("unserved") or []]

@@ -53,7 +53,7 @@ class Models:
             unfinished: Any = await self._redis.zdiff([f"{self._prefix}campaigns", f"{self._prefix}ended"])
             pipeline = self._redis.pipeline(transaction=False)
             for campaign_id in unfinished:
-                pipeline.hmget(self._campaign_key(campaign_id), ["model_sha256", "inputs_sha256"])
+                pipeline.hmget(self._campaign_key(campaign_id), ["model_sha256", "needs"])
             needs: list[list[str | None]] = await pipeline.execute()
         return {
             sha256: campaign_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import hashlib
 import itertools
 import json
@@ -12,12 +13,16 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import pytest
+import yarl
 
+from daemons.core.errors import StoreUnavailable
+from daemons.core.settings import KeptModelSettings
 from daemons.orchestrator.api import app, uploading
-from daemons.orchestrator.modelstore import receiving
+from daemons.orchestrator.modelstore import receiving, uploads
+from daemons.orchestrator.modelstore.room import Disk
 from daemons.orchestrator.modelstore.uploads import KEPT_FOR_S
 from tests.support.orchestrator import orchestrating
-from tests.support.store import comes_true
+from tests.support.store import CPU, comes_true
 
 CONTENT = bytes(range(256)) * 20_000
 """Five megabytes: several pieces of whatever size anything is read in."""
@@ -495,10 +500,327 @@ async def test_no_more_uploads_than_may_be_are_taken_at_a_time(api, monkeypatch)
 async def test_what_broke_off_is_removed_after_a_day_and_what_goes_on_is_not(api):
     await send_piece(api, b"old", 10, "old")
     await send_piece(api, b"new", 10, "new")
-    uploads = api.parts.models.uploads
-    day_before_last = uploads._path("old").stat().st_mtime - 2 * KEPT_FOR_S
-    for path in uploads._folder.glob(f"{uploads._path('old').stem}*"):
+    kept = api.parts.models.uploads
+    day_before_last = kept._path("old").stat().st_mtime - 2 * KEPT_FOR_S
+    for path in kept._folder.glob(f"{kept._path('old').stem}*"):
         os.utime(path, (day_before_last, day_before_last))
     await api.parts.upkeep.round()
     assert (await state_of(api, "old"))["began_at"] is None
     assert (await state_of(api, "new"))["offset"] == 3
+
+
+# Campaigns
+
+
+async def campaign_of(api, model_url="model:net.onnx", **job):
+    body = {"model_url": model_url, "jobs": [{"compute_unit": CPU, **job}]}
+    return await api("POST", "/campaigns", body)
+
+
+async def test_a_campaign_is_about_the_bytes_that_its_model_had_when_it_was_submitted(api):
+    await put(api, "net.onnx", b"one")
+    campaign_id = (await campaign_of(api)).document["campaign_id"]
+    await put(api, "net.onnx", b"two")
+    campaign = (await api("GET", f"/campaigns/{campaign_id}")).document
+    assert (campaign["model_url"], campaign["model_sha256"]) == ("model:net.onnx", sha(b"one"))
+    job = await api.claim(await api.worker())
+    assert (job["model_url"], job["model_sha256"]) == ("model:net.onnx", sha(b"one"))
+    later = (await campaign_of(api)).document["campaign_id"]
+    assert (await api("GET", f"/campaigns/{later}")).document["model_sha256"] == sha(b"two")
+
+
+async def test_one_by_hash_alone_gets_the_name_that_its_bytes_have_here(api):
+    await put(api, "net.onnx", b"one")
+    await put(api, "net.onnx", b"two")
+    campaign_id = (await campaign_of(api, f"model:sha256:{sha(b'one')}")).document["campaign_id"]
+    campaign = (await api("GET", f"/campaigns/{campaign_id}")).document
+    assert campaign["model_url"] == f"model:sha256:{sha(b'one')}/net.onnx"
+    assert campaign["model_sha256"] == sha(b"one")
+    worker = await api.worker()
+    await api.report(worker, await api.claim(worker))
+    row = (await api("GET", f"/jobs/{campaign_id}-job-0")).document["result"]
+    assert row["FileName"] == "net.onnx"
+
+
+async def test_files_of_inputs_can_be_kept_models_too_and_mean_the_same_bytes_from_then_on(api):
+    await put(api, "net.onnx", SMALL)
+    await put(api, "x.npz", b"one")
+    campaign_id = (await campaign_of(api, inputs_url="model:x.npz")).document["campaign_id"]
+    await put(api, "x.npz", b"two")
+    job = (await api("GET", f"/jobs/{campaign_id}-job-0")).document["job"]
+    assert job["options"]["inputs_url"] == f"model:sha256:{sha(b'one')}/x.npz"
+
+
+@pytest.mark.parametrize(
+    ("url", "word"),
+    [
+        ("model:resnet5.onnx", "did you mean resnet50.onnx"),
+        ("model:unlike-anything", "GET /api/models lists them"),
+        (f"model:sha256:{'0' * 64}", "upload it again"),
+        ("model:../etc/passwd", "letters, digits"),
+    ],
+)
+async def test_a_campaign_of_what_is_not_kept_is_refused_and_told_what_may_be_meant(api, url, word):
+    await put(api, "resnet50.onnx", SMALL)
+    answer = await campaign_of(api, url)
+    assert (answer.status, answer.document["field"]) == (400, "model_url")
+    assert word in answer.document["error"]
+    answer = await campaign_of(api, "model:resnet50.onnx", inputs_url=url)
+    assert (answer.status, answer.document["field"]) == (400, "jobs[0].inputs_url")
+    assert word in answer.document["error"]
+    assert (await api("GET", "/campaigns")).document["count"] == 0
+
+
+async def test_the_same_key_names_the_same_campaign_also_when_the_model_has_a_new_version(api):
+    await put(api, "net.onnx", b"one")
+    await put(api, "x.npz", b"one")
+    body = {"model_url": "model:net.onnx", "jobs": [{"compute_unit": CPU, "inputs_url": "model:x.npz"}]}
+    first = await api("POST", "/campaigns", body, Idempotency_Key="k")
+    await put(api, "net.onnx", b"two")
+    await put(api, "x.npz", b"two")
+    again = await api("POST", "/campaigns", body, Idempotency_Key="k")
+    assert again.document["campaign_id"] == first.document["campaign_id"]
+
+
+async def test_a_model_that_an_unfinished_campaign_needs_is_not_removed(api):
+    await put(api, "net.onnx", b"one")
+    await put(api, "x.npz", b"inputs")
+    campaign_id = (await campaign_of(api, inputs_url="model:x.npz")).document["campaign_id"]
+    for name in ("net.onnx", "x.npz"):
+        answer = await api("DELETE", f"/models/{name}")
+        assert (answer.status, campaign_id in answer.document["error"]) == (409, True)
+    await put(api, "another-name.onnx", b"one")
+    assert (await api("DELETE", "/models/net.onnx")).status == 200
+    assert (await get(api, f"sha256/{sha(b'one')}"))[2] == b"one"
+    await api("POST", f"/campaigns/{campaign_id}/cancel", {})
+    assert (await api("DELETE", "/models/x.npz")).document["freed_bytes"] == len(b"inputs")
+    assert (await api("DELETE", "/models/another-name.onnx")).document["freed_bytes"] == 3
+    assert left(api) == []
+
+
+async def test_an_older_version_stays_for_as_long_as_a_campaign_needs_it(api):
+    await put(api, "net.onnx", b"one")
+    campaign_id = (await campaign_of(api)).document["campaign_id"]
+    await put(api, "net.onnx", b"two")
+    answer = await api("DELETE", "/models/net.onnx")
+    assert (answer.status, answer.document["freed_bytes"]) == (200, 3)
+    assert "stays" in answer.document["message"]
+    assert (await get(api, f"sha256/{sha(b'one')}"))[2] == b"one"
+    assert (await get(api, f"sha256/{sha(b'two')}"))[0] == 404
+    assert (await api("GET", f"/campaigns/{campaign_id}")).document["status"] == "running"
+
+
+async def test_nothing_is_removed_between_the_moment_a_campaign_finds_it_and_its_being_recorded(api, monkeypatch):
+    """The removal waits for the submission, and then finds the campaign."""
+    await put(api, "net.onnx", SMALL)
+    submit = api.parts.store.campaigns.submit
+    removing = []
+
+    async def late(*args, **kwargs):
+        removing.append(asyncio.create_task(api("DELETE", "/models/net.onnx")))
+        await asyncio.wait(removing, timeout=0.3)
+        return await submit(*args, **kwargs)
+
+    monkeypatch.setattr(api.parts.store.campaigns, "submit", late)
+    assert (await campaign_of(api)).status == 201
+    assert (await removing[0]).status == 409
+
+
+# Room
+
+
+@asynccontextmanager
+async def keeping(store, tmp_path, *, limit_kb, store_limit_kb):
+    settings = KeptModelSettings(limit_gb=limit_kb / 10**6, store_limit_gb=store_limit_kb / 10**6)
+    async with orchestrating(store, tmp_path / "outputs", models=settings) as api:
+        yield api
+
+
+def chunked(content):
+    async def pieces():
+        for start in range(0, len(content), 1000):
+            yield content[start : start + 1000]
+
+    return pieces()
+
+
+async def put_chunked(api, name, content):
+    async with api.session.put(f"{api.url}/api/models/{name}", data=chunked(content)) as answer:
+        return answer.status, await answer.json(content_type=None)
+
+
+async def test_a_model_beyond_the_limit_is_413_and_leaves_nothing(store, tmp_path):
+    async with keeping(store, tmp_path, limit_kb=10, store_limit_kb=100) as api:
+        answer = await put(api, "net.onnx", b"x" * 10_001)
+        assert (answer.status, "models.limit_gb" in answer.document["error"]) == (413, True)
+        answer = await put(api, "net.onnx", b"xy", Content_Range="bytes 0-1/10001")
+        assert answer.status == 413
+        status, problem = await put_chunked(api, "net.onnx", b"x" * 10_001)
+        assert (status, problem["code"]) == (413, "too_large")
+        assert (await api("GET", "/models/net.onnx/upload?size_bytes=10001")).status == 413
+        assert left(api) == []
+        assert (await put(api, "net.onnx", b"x" * 10_000)).status == 201
+
+
+async def test_what_nobody_needs_makes_room_the_least_recently_used_first(store, tmp_path):
+    """Named models and what campaigns need never go; older versions do."""
+    async with keeping(store, tmp_path, limit_kb=10, store_limit_kb=40) as api:
+        contents = {name: name.encode() * 9000 for name in "abcdef"}
+        await put(api, "needed", contents["a"])
+        await campaign_of(api, "model:needed")
+        for name in "bcd":
+            await put(api, "versions", contents[name])
+        # From now on a is needed by its campaign alone, b and c by nobody.
+        await put(api, "needed", b"", X_Content_SHA256=sha(contents["d"]))
+        assert (await get(api, f"sha256/{sha(contents['b'])}"))[0] == 200  # b is used later than c
+        assert (await put(api, "new", contents["e"])).status == 201
+        kept = {name for name in contents if (await get(api, f"sha256/{sha(contents[name])}"))[0] == 200}
+        assert kept == {"a", "b", "d", "e"}
+        versions = (await listed(api))["versions"]["versions"]
+        assert [one["is_kept"] for one in versions] == [True, False, True]
+        assert (await put(api, "newer", contents["f"])).status == 201
+        answer = await put(api, "newest", b"g" * 9000)
+        assert (answer.status, answer.document["code"]) == (507, "no_room")
+        assert "models.store_limit_gb" in answer.document["error"]
+        kept = {name for name in contents if (await get(api, f"sha256/{sha(contents[name])}"))[0] == 200}
+        assert kept == {"a", "d", "e", "f"}
+
+
+async def test_room_that_would_not_be_enough_costs_nobody_anything(store, tmp_path):
+    async with keeping(store, tmp_path, limit_kb=10, store_limit_kb=10) as api:
+        await put(api, "net", b"a" * 3000)
+        await put(api, "net", b"b" * 3000)
+        assert (await put(api, "other", b"c" * 8000)).status == 507
+        assert (await get(api, f"sha256/{sha(b'a' * 3000)}"))[0] == 200
+        assert (await put(api, "other", b"c" * 7000)).status == 201
+        assert (await get(api, f"sha256/{sha(b'a' * 3000)}"))[0] == 404
+
+
+async def test_a_full_disk_says_so_before_the_upload(api, monkeypatch):
+    monkeypatch.setattr(api.parts.models.room, "_disk", lambda _folder: Disk(10**9, 60 * 10**6))
+    answer = await api("GET", "/models/net.onnx/upload?size_bytes=20000000")
+    assert answer.status == 507
+    assert "needs 20 MB, and 10 MB can be taken from the orchestrator's disk" in answer.document["error"]
+    async with raw(api) as (reader, writer):
+        writer.write(
+            b"PUT /api/models/net.onnx HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000000\r\n"
+            b"Expect: 100-continue\r\n\r\n"
+        )
+        assert (await asyncio.wait_for(reader.readline(), 20)).split()[1] == b"507"
+    assert left(api) == []
+    assert (await api("GET", "/models/net.onnx/upload?size_bytes=10000000")).status == 200
+
+
+async def test_who_waits_to_be_asked_for_the_body_is_asked_when_it_is_wanted(api):
+    async with raw(api) as (reader, writer):
+        head = f"PUT /api/models/m HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(SMALL)}\r\nExpect: 100-continue"
+        writer.write(f"{head}\r\n\r\n".encode())
+        assert (await asyncio.wait_for(reader.readline(), 20)).split()[1] == b"100"
+        assert (await asyncio.wait_for(reader.readline(), 20)) == b"\r\n"
+        writer.write(SMALL)
+        assert (await asyncio.wait_for(reader.readline(), 20)).split()[1] == b"201"
+
+
+async def test_two_uploads_do_not_count_on_the_same_room(store, tmp_path):
+    async with keeping(store, tmp_path, limit_kb=10, store_limit_kb=15) as api, raw(api) as (_, writer):
+        writer.write(b"PUT /api/models/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8000\r\n\r\n")
+
+        async def is_under_way() -> bool:
+            return (await state_of(api, "a"))["began_at"] is not None
+
+        await comes_true(is_under_way, "the first upload to begin")
+        assert (await put(api, "b", b"x" * 8000)).status == 507
+        assert (await put(api, "b", b"x" * 7000)).status == 201
+
+
+async def test_a_disk_that_fills_in_the_middle_says_so_and_nothing_is_left(api, monkeypatch):
+    append = uploads.Upload.append
+
+    def full(upload, chunk):
+        if upload.size_bytes > 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(upload, chunk)
+
+    monkeypatch.setattr(uploads.Upload, "append", full)
+    answer = await put(api, "net.onnx", CONTENT)
+    assert (answer.status, answer.document["code"]) == (507, "no_room")
+    assert "was full after 1" in answer.document["error"]
+    assert left(api) == []
+    monkeypatch.undo()
+    assert (await put(api, "net.onnx", CONTENT)).status == 201
+
+
+async def test_a_limit_that_was_lowered_is_kept_by_the_next_round(store, tmp_path):
+    async with keeping(store, tmp_path, limit_kb=10, store_limit_kb=40) as api:
+        for content in (b"a" * 9000, b"b" * 9000, b"c" * 9000):
+            await put(api, "net", content)
+    async with keeping(store, tmp_path, limit_kb=10, store_limit_kb=20) as api:
+        await api.parts.upkeep.round()
+        assert (await api("GET", "/models")).document["used_bytes"] == 18_000
+        assert (await get(api, "net"))[2] == b"c" * 9000
+
+
+# Input that is meant badly, or sent badly
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "..%2F..%2Fetc%2Fpasswd",
+        "%2e%2e",
+        ".hidden",
+        "a%2Fb",
+        "a%5Cb",
+        "a%00b",
+        "a%20b",
+        "x" * 201,
+        "%F0%9F%98",
+    ],
+)
+async def test_a_name_that_could_be_a_path_is_refused_with_a_sentence(api, name):
+    for method, path in (("PUT", ""), ("GET", ""), ("DELETE", ""), ("GET", "/upload")):
+        async with api.session.request(
+            method, yarl.URL(f"{api.url}/api/models/{name}{path}", encoded=True), data=b"x" if method == "PUT" else None
+        ) as answer:
+            problem = json.loads(await answer.read())
+            assert (answer.status, len(problem["error"]) > 10) == (400, True), (method, problem)
+    assert left(api) == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content_Range": "bytes 0-16"}, 400),
+        ({"Content_Range": "bytes 0-16/*"}, 400),
+        ({"Content_Range": "bytes 5-2/17"}, 400),
+        ({"Content_Range": "bytes 0-17/17"}, 400),
+        ({"Content_Range": "bytes 0-3/17"}, 400),
+        ({"Content_Range": "lines 0-16/17"}, 400),
+        ({"Content_Range": f"bytes 0-{'9' * 30}/{'9' * 30}"}, 400),
+        ({"Content_Encoding": "gzip"}, 415),
+        ({"Content-Type": "multipart/form-data; boundary=x"}, 415),
+    ],
+)
+async def test_headers_that_make_no_sense_are_refused_with_a_sentence(api, headers, status):
+    answer = await put(api, "net.onnx", SMALL, **headers)
+    assert (answer.status, answer.is_problem) == (status, True)
+    assert left(api) == []
+
+
+async def test_a_malformed_body_is_400(api):
+    head = b"PUT /api/models/net.onnx HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with raw(api) as (reader, writer):
+        writer.write(head + b"not-a-size\r\n")
+        assert (await asyncio.wait_for(reader.readline(), 20)).split()[1] == b"400"
+
+
+async def test_models_are_served_while_redis_is_away_and_what_needs_it_says_so(api, monkeypatch):
+    async def away(*_):
+        raise StoreUnavailable("Redis doesn't answer")
+
+    await put(api, "net.onnx", SMALL)
+    monkeypatch.setattr(api.parts.store.models, "in_use", away)
+    assert (await get(api, "net.onnx"))[2] == SMALL
+    assert (await put(api, "other.onnx", b"x")).status == 201
+    assert (await api("DELETE", "/models/net.onnx")).status == 503
+    assert (await get(api, "net.onnx"))[2] == SMALL

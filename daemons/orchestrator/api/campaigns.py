@@ -16,9 +16,10 @@ from daemons.core.models import CampaignRequest, JobSpec
 from daemons.core.urls import check_model_url
 from daemons.orchestrator.api import examples
 from daemons.orchestrator.api.bodies import json_response, read_json
-from daemons.orchestrator.api.context import DUTIES, STORE, WRITER
+from daemons.orchestrator.api.context import DUTIES, MODELS, STORE, WRITER
 from daemons.orchestrator.api.parameters import headers_of, query_of
 from daemons.orchestrator.api.routes import CSV, LOOK, OPERATE, Content, Route
+from daemons.orchestrator.modelstore.resolving import resolved
 from daemons.orchestrator.outputs import find_results_file
 from daemons.store import Store
 from daemons.store.campaigns import Submitted
@@ -63,7 +64,11 @@ async def submit(request: web.Request) -> web.Response:
     check_jobs(wanted.jobs)
     store = request.app[STORE]
     jobs = await _with_units(wanted.jobs, store)
-    submitted = await store.campaigns.submit(structs.replace(wanted, jobs=jobs), key)
+    wanted = structs.replace(wanted, jobs=jobs)
+    async with resolved(request.app[MODELS], wanted) as exact:
+        submitted = await store.campaigns.submit(
+            exact.request, key, as_sent=wanted, model_sha256=exact.model_sha256, needs=exact.needs
+        )
     return json_response(
         _answer(submitted, jobs), HTTPStatus.CREATED, Location=f"/api/campaigns/{submitted.campaign_id}"
     )

@@ -120,15 +120,16 @@ class ModelStore:
         return named
 
     async def find(self, kept: KeptModel) -> Found:
-        """What a URL leads to now, or NotFound."""
-        if kept.sha256 is not None:
-            content = await self.in_thread(lambda _stop: self.folder.content(str(kept.sha256)))
-            if content is None:
-                raise NotFound(f"no model of SHA-256 {kept.sha256} is kept here (any more); upload it again")
-            name = kept.name or await self.in_thread(lambda _stop: self.names.name_of(content.sha256))
-            return Found(content.sha256, content.size_bytes, name)
-        newest = (await self.get(str(kept.name))).newest
-        return Found(newest.sha256, newest.size_bytes, kept.name)
+        """What a URL leads to now, which counts as using it; or NotFound."""
+        digest = kept.sha256 or (await self.get(str(kept.name))).newest.sha256
+        return await self.in_thread(lambda _stop: self._find(digest, kept.name))
+
+    def _find(self, digest: str, name: str | None) -> Found:
+        content = self.folder.content(digest)
+        if content is None:
+            raise NotFound(f"no model of SHA-256 {digest} is kept here (any more); upload it again")
+        self.folder.touch(digest)
+        return Found(digest, content.size_bytes, name or self.names.name_of(digest))
 
     async def open(self, sha256: str) -> Opened:
         """A content, to be read; it counts as used. NotFound if it isn't kept."""

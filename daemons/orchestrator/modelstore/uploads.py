@@ -177,7 +177,7 @@ class Uploads:
 
     def size_bytes(self) -> int:
         """How much lies here."""
-        return sum(_size(path) or 0 for path in self._folder.iterdir())
+        return sum(_size(path) or 0 for path in self._folder.glob("*.part"))
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{as_file_name(name)}.part"

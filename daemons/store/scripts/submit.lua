@@ -1,5 +1,6 @@
 -- Accepts a campaign with all of its jobs, or says why not.
--- arg: model_url, credentials, specs = [JSON text], jobs = [index into specs, from 0], idempotency_key, digest, remember_s
+-- arg: model_url, credentials, specs = [JSON text], jobs = [index into specs, from 0], idempotency_key, digest, remember_s,
+--      model_sha256, needs = the hashes of kept models that must stay until its end, with spaces between them
 -- -> {campaign_id, created_at, replayed, unserved = [{spec, problem}]}
 
 local idempotency = given(arg.idempotency_key) and P .. 'idempotency:' .. arg.idempotency_key
@@ -63,7 +64,10 @@ if known then
 end
 
 local campaign_id = new_campaign_id()
-local state = { model_url = arg.model_url, credentials = given(arg.credentials) and arg.credentials or nil }
+local state = { model_url = arg.model_url }
+for _, field in ipairs({ 'credentials', 'model_sha256', 'needs' }) do
+  state[field] = given(arg[field]) and arg[field] or nil
+end
 if idempotency then
   redis.call('HSET', idempotency, 'campaign_id', campaign_id, 'digest', arg.digest)
   redis.call('EXPIRE', idempotency, arg.remember_s)
