@@ -11,6 +11,7 @@ Everything that this project keeps in Redis stands under one prefix:
 ``queue:unit:U``, ``queue:worker:ID`` sorted set   waiting jobs by priority, then arrival
 ``queue:health:ID``                   sorted set   waiting health jobs of a device, likewise
 ``delayed``                           sorted set   jobs that wait for a retry, by due time
+``longest_delay``                     string       the longest time that a retry was ever to wait
 ``running``                           hash         job → its worker, attempt and time limit
 ``worker:ID``, ``workers``            hash, set    a device's state; all of them
 ``devices``, ``beats``                hash         identity → worker; worker → signs of life counted

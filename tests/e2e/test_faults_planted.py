@@ -31,7 +31,7 @@ async def test_a_planted_fault_is_found(fault, tmp_path):
 
 @pytest.mark.parametrize("fault", as_parameters(planted.ALL[1:]))
 async def test_what_brings_a_fault_out_is_clean_without_it(fault, tmp_path):
-    layout = replace(fault.layout, script_swaps=[], server_settings={})
+    layout = replace(fault.layout, script_swaps=(), server_settings={})
     run = await run_script(tmp_path, fault.script, layout=layout, load=fault.load)
     assert run.verdict.sentences == []
     assert run.drain_s is not None

@@ -7,7 +7,8 @@ import time
 
 from tests.soak import planted
 from tests.soak.harness import conclude, fleet
-from tests.soak.stack import CHILD, LONG, Layout
+from tests.soak.layout import Layout
+from tests.soak.stack import CHILD, LONG
 from tests.soak.watching import claimed_again, is_measuring, next_claim, program_of, reported, stopped
 from tests.support.scale import tell
 

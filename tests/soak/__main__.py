@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.soak.harness import Run, run_plan
-from tests.soak.stack import Layout
+from tests.soak.layout import Layout
 
 GAP_S = 0.5
 """Between two faults, on average."""

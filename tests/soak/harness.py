@@ -16,8 +16,9 @@ from typing import Any
 from tests.soak.checker import FINAL, Evidence, Verdict, check
 from tests.soak.clients import Clients, Load
 from tests.soak.faults import Faults
+from tests.soak.layout import Layout
 from tests.soak.plan import make_plan
-from tests.soak.stack import Layout, Stack
+from tests.soak.stack import Stack
 from tests.support.store import dump
 
 DRAIN_LIMIT_S = 60.0
@@ -139,7 +140,7 @@ async def gather(stack: Stack, clients: Clients) -> Evidence:
     return Evidence(
         acknowledged=dict(clients.acknowledged),
         keys=keys,
-        files=await asyncio.to_thread(read_files, stack.outputs),
+        files=await asyncio.to_thread(read_files, stack.made.outputs),
         exchanges=list(stack.recorder.exchanges),
         cancelled=frozenset(clients.cancelled),
     )

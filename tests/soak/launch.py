@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 import daemons.cli
 from daemons.core.units import CPU_ONNX
+
+if TYPE_CHECKING:
+    from daemons.worker.probe import Probe
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +26,10 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """Where this worker's measuring lock is; None: the machine's. With one each, workers measure at the same time."""
     quick_ms_per_run: float | None = None
     """Measure nothing, in so long a run, without a process; None: measure for real."""
+    engines: dict[str, str] = {}
+    """Compute units that this worker has beside its own: their engines, as ``module:class``."""
+    keep_variables: list[str] = []
+    """What of its environment a measuring process gets, over the usual."""
     script_swaps: list[tuple[str, str]] = []
     """Texts in the scripts, and what stands there instead."""
     server_settings: dict[str, str] = {}
@@ -36,6 +44,10 @@ def apply(setup: Setup) -> None:
         _have_own_lock(Path(setup.lock_dir))
     if setup.quick_ms_per_run is not None:
         _measure_nothing(setup.quick_ms_per_run)
+    if setup.engines:
+        _offer(setup.engines)
+    if setup.keep_variables:
+        _let_pass(setup.keep_variables)
     if setup.script_swaps:
         _swap_scripts(setup.script_swaps)
     if setup.server_settings:
@@ -60,6 +72,26 @@ def _measure_nothing(ms_per_run: float) -> None:
 
     daemon.probe_units = found
     daemon.ChildBench = lambda *_: quick.QuickBench(ms_per_run)
+
+
+def _offer(engines: dict[str, str]) -> None:
+    from daemons.worker import daemon  # noqa: PLC0415 (as above)
+    from daemons.worker.engines.serving import Serves  # noqa: PLC0415 (as above)
+
+    usual = daemon.probe_units
+
+    async def found() -> Probe:
+        probe = await usual()
+        more = {unit: [Serves(spec, spec.rpartition(":")[2])] for unit, spec in engines.items()}
+        return msgspec.structs.replace(probe, units=[*probe.units, *more], serving=probe.serving | more)
+
+    daemon.probe_units = found
+
+
+def _let_pass(variables: list[str]) -> None:
+    from daemons.worker.bench import process  # noqa: PLC0415 (as above)
+
+    process.KEPT_VARIABLES |= set(variables)
 
 
 def _swap_scripts(swaps: list[tuple[str, str]]) -> None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from tests.soak.clients import Clients, Load
 from tests.soak.harness import Script
-from tests.soak.stack import Layout, Stack, kill_and_wait
+from tests.soak.layout import Layout
+from tests.soak.stack import Stack, kill_and_wait
 from tests.soak.watching import Claim, claimed_again, is_first, is_measuring, next_claim, program_of, reported, stopped
 
 JOB_MS = 1200
@@ -37,7 +38,7 @@ class Planted:
 
     @property
     def layout(self) -> Layout:
-        return replace(QUICK, script_swaps=list(self.swaps), server_settings=dict(self.server))
+        return replace(QUICK, script_swaps=self.swaps, server_settings=dict(self.server))
 
 
 async def make_late(stack: Stack) -> Claim:

@@ -61,8 +61,8 @@ class Proxy:
         return len(connections)
 
     @contextlib.asynccontextmanager
-    async def serving(self, port: int = 0) -> AsyncIterator[Proxy]:
-        """Listen on loopback until the block ends, and cut what is left then."""
+    async def serving(self, host: str = "127.0.0.1") -> AsyncIterator[Proxy]:
+        """Listen on a free port of `host` until the block ends, and cut what is left then."""
         tasks: set[asyncio.Task[None]] = set()
 
         def took(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -70,7 +70,7 @@ class Proxy:
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
-        server = await asyncio.start_server(took, "127.0.0.1", port)
+        server = await asyncio.start_server(took, host, 0)
         self.port = server.sockets[0].getsockname()[1]
         try:
             yield self

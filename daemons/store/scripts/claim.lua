@@ -49,7 +49,8 @@ end
 
 -- An attempt of the job has failed on this device a moment ago, and another one is there that could take it.
 local function is_for_another(job_id, avoid, avoid_until)
-  if avoid ~= arg.worker_id or tonumber(avoid_until) <= tonumber(now_ms()) then
+  local left_ms = tonumber(avoid_until) - tonumber(now_ms()) -- more than it ever was: the server's clock was set back
+  if avoid ~= arg.worker_id or left_ms <= 0 or left_ms > longest_delay() + ANOTHER_FIRST_MS then
     return false
   end
   local unit = spec_of(job_id, { spec = redis.call('HGET', job_key(job_id), 'spec') }).compute_unit

@@ -163,9 +163,19 @@ local function wake_worker(worker_id)
   wake({ ['worker:' .. worker_id] = 1 })
 end
 
+local function longest_delay()
+  return tonumber(redis.call('GET', P .. 'longest_delay') or '0')
+end
+
 -- Moves retries that are due back to their queues.
 local function promote_due(limit)
-  local due = redis.call('ZRANGE', P .. 'delayed', '-inf', now_ms(), 'BYSCORE', 'LIMIT', 0, limit)
+  local now = tonumber(now_ms())
+  local due = redis.call('ZRANGE', P .. 'delayed', '-inf', integer_text(now), 'BYSCORE', 'LIMIT', 0, limit)
+  -- Nothing waits for longer than the longest delay: what seems to was delayed before the server's clock was set back.
+  local beyond = '(' .. integer_text(now + longest_delay())
+  for _, job_id in ipairs(redis.call('ZRANGE', P .. 'delayed', beyond, '+inf', 'BYSCORE', 'LIMIT', 0, limit)) do
+    due[#due + 1] = job_id
+  end
   local counts = {}
   for _, job_id in ipairs(due) do
     redis.call('ZREM', P .. 'delayed', job_id)
@@ -334,6 +344,7 @@ local function back_to_queue(job_id, job, delay_ms)
   redis.call('HDEL', P .. 'running', job_id)
   count_move(job_id, 'running', 'pending')
   if delay_ms > 0 then
+    redis.call('SET', P .. 'longest_delay', integer_text(math.max(longest_delay(), delay_ms)))
     redis.call('ZADD', P .. 'delayed', integer_text(tonumber(now_ms()) + delay_ms), job_id)
   else
     wake({ [enqueue(job_id, job)] = 1 })
