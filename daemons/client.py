@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
@@ -17,7 +19,8 @@ import aiohttp
 import msgspec
 import yarl
 
-from daemons.core import errors, models
+from daemons import modelclient
+from daemons.core import answers_models, errors, models
 from daemons.core.errors import BenchfleetError, ConfigInvalid, NotAuthenticated, OrchestratorUnavailable, Unavailable
 
 Document = dict[str, Any]
@@ -33,6 +36,7 @@ _BY_STATUS: Final[dict[int, type[BenchfleetError]]] = {
     401: errors.NotAuthenticated,
     403: errors.NotAllowed,
     404: errors.NotFound,
+    408: errors.OrchestratorUnavailable,
     409: errors.Conflict,
     413: errors.TooLarge,
     415: errors.UnsupportedMediaType,
@@ -179,6 +183,42 @@ class Client:
         """One CSV file."""
         return await self._send("GET", f"results/download/{_segment(filename)}", patience_s=UPLOAD_TIMEOUT_S)
 
+    async def models(self, *, limit: int = 1000, cursor: str | None = None) -> Document:
+        """The models that the orchestrator keeps, by name; with `next_cursor` where there are more."""
+        query = {"limit": str(limit)} | ({"cursor": cursor} if cursor else {})
+        return self._decode(await self._send("GET", "models", query=query), Document)
+
+    async def upload_model(
+        self, path: str | Path, name: str | None = None, on_progress: modelclient.Progress | None = None
+    ) -> Document:
+        """Upload a file as the model `name` (None: the file's own): the model as it is kept then.
+
+        What breaks off goes on where it ended. `on_progress` is told how many bytes are sent, of how many. Raises
+        OSError if the file can't be read.
+        """
+        return await modelclient.upload(self, Path(path), name, on_progress or _ignore)
+
+    async def upload_state(self, name: str, size_bytes: int, sha256: str) -> Document:
+        """How far the upload of a model is, and whether its bytes are kept already; NoRoom if they won't fit."""
+        query = {"size_bytes": str(size_bytes), "sha256": sha256}
+        return self._decode(await self._send("GET", f"models/{_segment(name)}/upload", query=query), Document)
+
+    async def download_model(
+        self, name: str, path: str | Path, on_progress: modelclient.Progress | None = None
+    ) -> None:
+        """Have a model in the file at `path`, whole, or leave what is there alone. OSError if it can't be written."""
+        await modelclient.download(self, name, Path(path), on_progress or _ignore)
+
+    async def delete_model(self, name: str) -> Document:
+        """Forget a model's name, and remove what nothing else needs of it."""
+        return await self._typed(Document, "DELETE", f"models/{_segment(name)}")
+
+    async def campaign_model(self, campaign_id: str, *, wait_s: float = 20.0) -> answers_models.CampaignModel:
+        """Where a worker gets the model of a campaign from; the orchestrator may be fetching it for `wait_s`."""
+        path = f"campaigns/{_segment(campaign_id)}/model"
+        body = await self._send("POST", path, {}, query={"wait": f"{wait_s:g}"}, patience_s=wait_s)
+        return self._decode(body, answers_models.CampaignModel)
+
     async def monitoring_stats(self) -> Document:
         """What the periodic duties have done."""
         return await self._get("monitoring/stats")
@@ -200,22 +240,56 @@ class Client:
         patience_s: float = 0.0,
     ) -> bytes:
         """The body of a 2xx answer; `patience_s` is added to the usual time limit."""
-        if self._session is None:
-            raise RuntimeError("a Client is used inside `async with`")
-        address = yarl.URL(f"{self._base}/api/{path}", encoded=True).with_query(query)
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S + patience_s, sock_connect=CONNECT_TIMEOUT_S)
         data, sent = None if body is None else msgspec.json.encode(body), self._headers(body) | (headers or {})
         try:
-            async with self._session.request(
-                method, address, data=data, headers=sent, timeout=timeout, allow_redirects=False
-            ) as answer:
+            async with await self._request(method, path, query, data=data, headers=sent, timeout=timeout) as answer:
                 content = await answer.read()
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-            told = f"no answer from the orchestrator at {self._base} ({_cause(error)})"
-            raise OrchestratorUnavailable(f"{told}; is it running there, and can this machine reach it?") from error
+            raise self._silence(error) from error
         if answer.ok and answer.status < 300:
             return content
         raise self._refusal(answer, content)
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        data: AsyncIterator[bytes] | bytes | None = None,
+        answer_in_s: float = REQUEST_TIMEOUT_S,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A 2xx answer whose body is read bit by bit, each within `answer_in_s`, as is its beginning."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=answer_in_s)
+        sent = self._headers(None) | dict(headers or {})
+        try:
+            answer = await self._request(method, path, None, data=data, headers=sent, timeout=timeout)
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._silence(error) from error
+        async with answer:
+            if not (answer.ok and answer.status < 300):
+                raise await self._read_refusal(answer)
+            yield answer
+
+    async def _read_refusal(self, answer: aiohttp.ClientResponse) -> BenchfleetError:
+        try:
+            return self._refusal(answer, await answer.read())
+        except (aiohttp.ClientError, OSError) as error:
+            return self._silence(error)
+
+    async def _request(
+        self, method: str, path: str, query: dict[str, str] | None, **more: Any
+    ) -> aiohttp.ClientResponse:
+        if self._session is None:
+            raise RuntimeError("a Client is used inside `async with`")
+        address = yarl.URL(f"{self._base}/api/{path}", encoded=True).with_query(query)
+        return await self._session.request(method, address, allow_redirects=False, **more)
+
+    def _silence(self, error: BaseException) -> OrchestratorUnavailable:
+        told = f"no answer from the orchestrator at {self._base} ({_cause(error)})"
+        return OrchestratorUnavailable(f"{told}; is it running there, and can this machine reach it?")
 
     def _headers(self, body: object) -> dict[str, str]:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
@@ -242,6 +316,10 @@ class Client:
             raise OrchestratorUnavailable(
                 f"{self._base} answers, but not as this version's orchestrator does ({error}); check the URL"
             ) from error
+
+
+def _ignore(_done: int, _total: int) -> None:
+    """Nobody wants to know."""
 
 
 def _base_address(url: str) -> str:

@@ -374,6 +374,17 @@ async def test_a_model_can_be_sent_in_pieces(api):
     assert (await get(api, "net.onnx"))[2] == CONTENT
 
 
+async def test_an_upload_whose_last_byte_came_before_a_crash_is_concluded_without_sending_any_again(api):
+    await send_piece(api, CONTENT[:-1], len(CONTENT))
+    path = api.parts.models.uploads._path("net.onnx")
+    path.write_bytes(CONTENT)  # noqa: ASYNC240 (as if the process had ended between the last byte and the naming)
+    answer = await put(api, "net.onnx", b"", Content_Range=f"bytes */{len(CONTENT)}", X_Content_SHA256=sha(CONTENT))
+    assert answer.status == 201
+    assert (await get(api, "net.onnx"))[2] == CONTENT
+    answer = await put(api, "net.onnx", b"", Content_Range="bytes */17", X_Content_SHA256=sha(SMALL))
+    assert (answer.status, answer.headers["Upload-Offset"]) == (409, "0")
+
+
 @pytest.mark.parametrize("start", [999, 1001])
 async def test_a_wrong_offset_is_refused_with_the_right_one_and_harms_nothing(api, start):
     whole, digest = len(CONTENT), sha(CONTENT)

@@ -26,6 +26,7 @@ LEAST_BYTES: Final = 16 * 1024
 GATHERED_BYTES: Final = 2**20
 
 _SPAN: Final = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
+_NO_MORE: Final = re.compile(r"bytes \*/(\d{1,18})")
 _TAG: Final = re.compile(r'(?:W/)?"([^"]*)"')
 
 Header = Annotated[str, Meta(min_length=1, max_length=8000)]
@@ -44,7 +45,7 @@ class UploadHeaders(ConditionHeaders, frozen=True, kw_only=True):
     """What an upload says of itself."""
 
     content_range: Header | None = field(name="Content-Range", default=None)
-    """`bytes FIRST-LAST/TOTAL`: a piece, which goes on where the last one ended."""
+    """`bytes FIRST-LAST/TOTAL`: a piece, which goes on where the last one ended. `bytes */TOTAL`: all have come."""
     content_sha256: Header | None = field(name="X-Content-SHA256", default=None)
     """The SHA-256 of the whole model, in hexadecimal digits. What has another one is refused."""
     repr_digest: Header | None = field(name="Repr-Digest", default=None)
@@ -85,6 +86,9 @@ def _check_plain(request: web.Request) -> None:
 
 def _span(text: str, length: int | None) -> tuple[int, int, int]:
     """First byte, the one after the last, and how many there are in all."""
+    no_more = _NO_MORE.fullmatch(text.strip())
+    if no_more is not None and not length:
+        return (int(no_more[1]),) * 3
     match = _SPAN.fullmatch(text.strip())
     if match is None:
         raise InvalidInput(
