@@ -229,6 +229,8 @@ class ClaimedJob(Struct, frozen=True, kw_only=True):
     threads: int | None = None
     timeout_seconds: float = DEFAULT_TIMEOUT_S
     credentials: str | None = None
+    pull_through: bool = False
+    """Whether the orchestrator may have the model: `POST /api/campaigns/{id}/model` asks it."""
     inputs: dict[str, InputSpec] = {}
     inputs_url: str | None = None
     batch_size: int | None = None

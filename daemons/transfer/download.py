@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import http.client
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, Literal
 
 import aiohttp
@@ -32,6 +32,10 @@ _MOVED: Final = frozenset({301, 302, 303, 307, 308})
 
 Advance = Callable[[int, int | None], None]
 """Told how many bytes have come, of how many if that is known."""
+
+
+async def _as_it_comes(_size_bytes: int) -> None:
+    """The disk says when it is full."""
 
 
 class NotFetched(Exception):
@@ -74,6 +78,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     size_setting: str = "the limit here"
     """What sets `max_bytes`, as a sentence names it; `address_setting` does so for `private_addresses`."""
     address_setting: str = "private_addresses"
+    loopback: bool = True
+    """Whether this machine's own addresses may be fetched from, if private ones may."""
+    cover: Callable[[int], Awaitable[None]] = _as_it_comes
+    """Awaited before so many bytes in all are written; it may raise NotKept."""
     own_origin: str | None = None
     """The orchestrator's address, without a path: private or not, models that it serves itself may be fetched."""
 
@@ -103,7 +111,9 @@ async def download(
     cut off is never taken for whole.
     """
     _check_userinfo(source)
-    gate = Gate(private_allowed=limits.private_addresses, setting=limits.address_setting)
+    gate = Gate(
+        private_allowed=limits.private_addresses, loopback_allowed=limits.loopback, setting=limits.address_setting
+    )
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=STALL_TIMEOUT_S)
     async with aiohttp.ClientSession(
         connector=gate.connector(), cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout, trust_env=False
@@ -122,7 +132,7 @@ async def download(
             shown = shown_url(source.url)
             if gate.refused is not None:
                 raise NotFetched(f"{source.what} is not fetched from {shown}: {gate.refused}") from None
-            raise Unreachable(f"{source.what} could not be fetched from {shown}: {_cause(error)}") from None
+            raise Unreachable(f"{source.what} could not be fetched from {shown}: {cause_of(error)}") from None
 
 
 def _check_userinfo(source: Source) -> None:
@@ -208,8 +218,8 @@ class _Transfer:
             raise _NotContinued
         elif not (asked_for_rest and answer.status == 206):
             raise self._refusal(answer)
-        await self._stream(answer)
         partial = self._partial
+        await receive(answer, partial, self._limits, self._advance, self._source.what)
         return Fetched(sha256=partial.sha256, size_bytes=partial.size_bytes, validators=partial.version)
 
     def _begin(self, answer: aiohttp.ClientResponse) -> None:
@@ -227,28 +237,33 @@ class _Transfer:
             hint = f" (the credentials {credential.name} were not sent: {self._withheld})"
         return kind(f"{self._source.what}'s server answers {answered} for {shown_url(str(answer.url))}{hint}")
 
-    async def _stream(self, answer: aiohttp.ClientResponse) -> None:
-        partial = self._partial
-        self._check_size(partial.total_bytes or 0)
-        with partial.open():
-            async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
-                self._check_size(partial.size_bytes + len(chunk))
-                await in_thread(lambda _stop, chunk=chunk: partial.append(chunk))  # type: ignore[misc]
-                self._advance(partial.size_bytes, partial.total_bytes)
-            await in_thread(lambda _stop: partial.sync())
-        what, size, total = self._source.what, partial.size_bytes, partial.total_bytes
-        if total is not None and size != total:
-            raise Unreachable(f"{what} was cut off in transfer: {size:,} of {total:,} bytes came")
-        if size == 0:
-            raise NotFetched(f"{what} at {shown_url(str(answer.url))} is empty: 0 bytes came")
 
-    def _check_size(self, size: int) -> None:
-        if size > self._limits.max_bytes:
-            allowed_gb = self._limits.max_bytes / 1e9
-            raise NotFetched(f"{self._source.what} is larger than {allowed_gb:.3g} GB, {self._limits.size_setting}")
+async def receive(
+    answer: aiohttp.ClientResponse, partial: Partial, limits: Limits, advance: Advance, what: str
+) -> None:
+    """The body of an answer, after what `partial` holds. NotFetched or Unreachable if it isn't all, or is too much."""
+    _check_size(partial.total_bytes or 0, limits, what)
+    await limits.cover(partial.total_bytes or 0)
+    with partial.open():
+        async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
+            _check_size(partial.size_bytes + len(chunk), limits, what)
+            await limits.cover(partial.size_bytes + len(chunk))
+            await in_thread(lambda _stop, chunk=chunk: partial.append(chunk))  # type: ignore[misc]
+            advance(partial.size_bytes, partial.total_bytes)
+        await in_thread(lambda _stop: partial.sync())
+    size, total = partial.size_bytes, partial.total_bytes
+    if total is not None and size != total:
+        raise Unreachable(f"{what} was cut off in transfer: {size:,} of {total:,} bytes came")
+    if size == 0:
+        raise NotFetched(f"{what} at {shown_url(str(answer.url))} is empty: 0 bytes came")
 
 
-def _cause(error: BaseException) -> str:
+def _check_size(size: int, limits: Limits, what: str) -> None:
+    if size > limits.max_bytes:
+        raise NotFetched(f"{what} is larger than {limits.max_bytes / 1e9:.3g} GB, {limits.size_setting}")
+
+
+def cause_of(error: BaseException) -> str:
     """The cause of a failed transfer in words, without the URL that some of aiohttp's texts hold."""
     match error:
         case aiohttp.ClientConnectorDNSError():

@@ -29,9 +29,13 @@ class AddressRefused(OSError):
     """The policy forbids to connect to this address."""
 
 
-def objection(host: str, *, private_allowed: bool, setting: str = "private_addresses") -> str | None:
+def objection(
+    host: str, *, private_allowed: bool, loopback_allowed: bool = True, setting: str = "private_addresses"
+) -> str | None:
     """Why nothing is fetched from the address `host`, or None when it may be. `setting` is what allows private ones."""
     address = _unwrapped(ipaddress.ip_address(host))
+    if address.is_loopback and not loopback_allowed:
+        return f"{address} is this machine itself, and to each device another one"
     kind = _forbidden_kind(address)
     if kind is not None:
         return f"{address} is {kind}, and nothing is ever fetched from there"
@@ -67,8 +71,11 @@ class Gate:
     `private_allowed` may be changed between two requests: what it says counts for connections made from then on.
     """
 
-    def __init__(self, *, private_allowed: bool, setting: str = "private_addresses") -> None:
+    def __init__(
+        self, *, private_allowed: bool, loopback_allowed: bool = True, setting: str = "private_addresses"
+    ) -> None:
         self.private_allowed = private_allowed
+        self._loopback_allowed = loopback_allowed
         self._setting = setting
         self.refused: str | None = None
 
@@ -78,7 +85,12 @@ class Gate:
 
     def _make_socket(self, info: Any) -> socket.socket:
         family, kind, protocol, _, address = info
-        self.refused = objection(address[0], private_allowed=self.private_allowed, setting=self._setting)
+        self.refused = objection(
+            address[0],
+            private_allowed=self.private_allowed,
+            loopback_allowed=self._loopback_allowed,
+            setting=self._setting,
+        )
         if self.refused is not None:
             raise AddressRefused(self.refused)
         return socket.socket(family=family, type=kind, proto=protocol)

@@ -112,7 +112,13 @@ class Attempts:
         standing.advance(Progress(phase="download"))
         async with asyncio.timeout_at(deadline):
             advance = _counting_into(standing)
-            model = await self._cache.fetch(job.model_url, job.model_sha256, advance, credentials=job.credentials)
+            model = await self._cache.fetch(
+                job.model_url,
+                job.model_sha256,
+                advance,
+                credentials=job.credentials,
+                campaign_id=job.campaign_id if job.pull_through else None,
+            )
             inputs = await self._fetch_inputs(job, model, advance)
         standing.advance(Progress(phase="measuring"))
         left_s = deadline - asyncio.get_running_loop().time()

@@ -33,6 +33,7 @@ from daemons.worker.credentials import load_credentials
 from daemons.worker.deliver import Outbox
 from daemons.worker.devicelock import measuring_lock
 from daemons.worker.environments import Environments
+from daemons.worker.home import Home
 from daemons.worker.host import boot_id, device_facts
 from daemons.worker.identity import device_udid
 from daemons.worker.membership import GOODBYE_TIMEOUT_S, Membership, address_towards
@@ -133,7 +134,7 @@ def make_agent(
     contact, memory_limit_gb = Contact(client.url), settings.limits.memory_limit_gb
     attempts = Attempts(
         card.capabilities,
-        _model_cache(settings, client.url, state),
+        _model_cache(settings, client.url, state, Home(client)),
         bench,
         device_lock,
         memory_limit_bytes=None if memory_limit_gb is None else int(memory_limit_gb * GB),
@@ -157,7 +158,7 @@ def _environments(settings: WorkerSettings, state: Path) -> Environments:
     return kept
 
 
-def _model_cache(settings: WorkerSettings, own_origin: str, state: Path) -> ModelCache:
+def _model_cache(settings: WorkerSettings, own_origin: str, state: Path, home: Home | None = None) -> ModelCache:
     limits = Limits(
         max_bytes=int(settings.limits.model_limit_gb * GB),
         private_addresses=settings.limits.private_addresses,
@@ -171,6 +172,7 @@ def _model_cache(settings: WorkerSettings, own_origin: str, state: Path) -> Mode
         limits,
         limit_bytes=int(settings.storage.cache_limit_gb * GB),
         credentials=None if named is None else load_credentials(Path(named)),
+        home=home,
     )
     cache.clean_up()
     return cache

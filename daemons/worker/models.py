@@ -7,19 +7,18 @@ next one of this process. What is refused leaves nothing behind.
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import hashlib
-from collections.abc import Collection
 from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import quote
 
 import msgspec
 import structlog
 
 from daemons.core.errors import AlreadyRunning
-from daemons.core.urls import model_file_name
-from daemons.runtime.background import Stop, in_thread
+from daemons.core.urls import KeptModel, kept_model, model_file_name
+from daemons.runtime.background import in_thread
 from daemons.runtime.locks import FileLock
 from daemons.transfer.credential import Credential
 from daemons.transfer.download import (
@@ -34,14 +33,17 @@ from daemons.transfer.download import (
     shown_url,
 )
 from daemons.transfer.partial import Partial, Validators
-from daemons.worker import archive, builtin, external_data, kinds
+from daemons.transfer.persistence import RETRY_WINDOW_S, persistently
+from daemons.worker import archive, builtin, external_data
+from daemons.worker.admission import Admission, Arrival
 from daemons.worker.credentials import Credentials, unknown
-from daemons.worker.shelf import Known, Shelf, measure
+from daemons.worker.home import Home, NotAtHome
+from daemons.worker.shelf import Known, Shelf
 
 log = structlog.get_logger(__name__)
 
-RETRY_WINDOW_S: Final = 10.0
-FIRST_DELAY_S: Final = 0.5
+HOME_WINDOW_S: Final = 600.0
+"""So long an orchestrator may be away that alone has a model. It could be told of no failure meanwhile either."""
 
 _Kind = Literal["the model", "the inputs file"]
 _MODEL: Final = "the model"
@@ -69,6 +71,9 @@ class _Order(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     kind: _Kind
     pinned: str | None = None
+    at_home: str | None = None
+    """The hash under which the orchestrator keeps it, where it comes from there."""
+    window_s: float
     keep: tuple[Path, ...] = ()
 
 
@@ -86,13 +91,16 @@ class ModelCache:
         *,
         limit_bytes: int,
         credentials: Credentials | None = None,
+        home: Home | None = None,
         retry_window_s: float = RETRY_WINDOW_S,
     ) -> None:
         self._shelf = Shelf(folder)
+        self._admission = Admission(self._shelf, limits.max_bytes)
         self._lock = FileLock(folder / "lock")
         self._limits = limits
         self._limit_bytes = limit_bytes
         self._credentials = credentials or Credentials()
+        self._home = home
         self._retry_window_s = retry_window_s
         self._broken: tuple[str, Partial] | None = None
 
@@ -107,17 +115,27 @@ class ModelCache:
             log.warning("leftovers of models could not be removed", error=error.strerror or str(error))
 
     async def fetch(
-        self, url: str, pinned_sha256: str | None, advance: Advance, *, credentials: str | None = None
+        self,
+        url: str,
+        pinned_sha256: str | None,
+        advance: Advance,
+        *,
+        credentials: str | None = None,
+        campaign_id: str | None = None,
     ) -> Model:
         """The model at `url`, whole, judged harmless, and on this device's disk.
 
-        `credentials` names headers that this device keeps for the URL's host. Raises NotFetched with a remark when the
-        model can't be had, is refused, or has other bytes than the campaign's other devices have measured
-        (`pinned_sha256`). What may pass is tried again for about ten seconds without progress.
+        `credentials` names headers that this device keeps for the URL's host; `campaign_id` a campaign for which the
+        orchestrator may have it. Raises NotFetched with a remark when the model can't be had, is refused, or has other
+        bytes than the campaign's other devices have measured (`pinned_sha256`). What may pass is tried again for about
+        ten seconds without progress.
         """
-        source = Source(url=url, what=_MODEL, credential=self._credential(credentials))
-        order = _Order(source=source, key=_key(url, credentials), kind=_MODEL, pinned=pinned_sha256)
-        known = await self._serve(order, advance)
+        known = await self._from_home(url, pinned_sha256, advance, campaign_id)
+        if known is None:
+            source = Source(url=url, what=_MODEL, credential=self._credential(credentials))
+            key, window_s = _key(url, credentials), self._retry_window_s
+            order = _Order(source=source, key=key, kind=_MODEL, pinned=pinned_sha256, window_s=window_s)
+            known = await self._serve(order, advance)
         _check_pin(url, known.sha256, pinned_sha256)
         return Model(
             path=self._shelf.path_of(known),
@@ -127,13 +145,42 @@ class ModelCache:
             size_bytes=known.size_bytes,
         )
 
+    async def _from_home(self, url: str, pinned: str | None, advance: Advance, campaign_id: str | None) -> Known | None:
+        """The model from the orchestrator: what is kept there alone, always; else what it has fetched, if it has."""
+        kept = kept_model(url)
+        if kept is not None:
+            return await self._kept(_home_order(url, kept.sha256 or pinned, _MODEL), advance)
+        if self._home is None or campaign_id is None:
+            return None
+        digest = pinned if pinned is not None and self._shelf.lookup(_home_order(url, pinned, _MODEL).key) else None
+        digest = digest or await self._home.where_is(campaign_id, advance)
+        if digest is None:
+            return None
+        try:
+            return await self._serve(_home_order(url, digest, _MODEL, self._retry_window_s), advance)
+        except (NotAtHome, Unreachable) as error:
+            log.warning("model is fetched from its own source", url=shown_url(url), error=str(error))
+            return None
+
+    async def _kept(self, order: _Order, advance: Advance) -> Known:
+        """What the orchestrator alone has."""
+        try:
+            return await self._serve(order, advance)
+        except Unreachable as error:
+            raise NotKept(str(error)) from error
+
     async def fetch_inputs(
         self, url: str, advance: Advance, *, credentials: str | None = None, beside: Model | None = None
     ) -> Path:
         """The .npz file at `url`, fetched exactly as a model is; raises as `fetch` does. `beside` stays on the disk."""
-        source = Source(url=url, what=_INPUTS, credential=self._credential(credentials))
         keep = () if beside is None else (beside.path,)
-        order = _Order(source=source, key=_key(url, credentials, _INPUTS), kind=_INPUTS, keep=keep)
+        kept = kept_model(url)
+        if kept is not None:
+            order = msgspec.structs.replace(_home_order(url, kept.sha256, _INPUTS), keep=keep)
+            return self._shelf.path_of(await self._kept(order, advance))
+        source = Source(url=url, what=_INPUTS, credential=self._credential(credentials))
+        key, window_s = _key(url, credentials, _INPUTS), self._retry_window_s
+        order = _Order(source=source, key=key, kind=_INPUTS, keep=keep, window_s=window_s)
         return self._shelf.path_of(await self._serve(order, advance))
 
     def _credential(self, name: str | None) -> Credential | None:
@@ -179,12 +226,15 @@ class ModelCache:
     async def _current(self, order: _Order, partial: Partial, advance: Advance) -> Known:
         """What the order leads to now. When it is away, the very bytes that the campaign is about do as well."""
         known = self._shelf.lookup(order.key)
+        if known is not None and order.at_home is not None:
+            return known
         have_pinned = known is not None and known.sha256 == order.pinned
         if known is not None and have_pinned:
             # Of all old models, a full disk must not cost the one that may be all there is.
             order = msgspec.structs.replace(order, keep=(*order.keep, self._shelf.path_of(known)))
         try:
-            got = await self._persistently(order, known, partial, advance, 0.0 if have_pinned else self._retry_window_s)
+            window_s = 0.0 if have_pinned else order.window_s
+            got = await persistently(lambda: self._once(order, known, partial, advance), partial, window_s)
         except Unreachable as error:
             if known is None or not have_pinned:
                 raise
@@ -193,25 +243,6 @@ class ModelCache:
             return known
         self._shelf.remember(order.key, got)
         return got
-
-    async def _persistently(
-        self, order: _Order, known: Known | None, partial: Partial, advance: Advance, window_s: float
-    ) -> Known:
-        """Try again until nothing new has come for `window_s`."""
-        clock = asyncio.get_running_loop().time
-        delay_s, failed_at, tries, most_bytes = FIRST_DELAY_S, None, 0, partial.size_bytes
-        while True:
-            try:
-                return await self._once(order, known, partial, advance)
-            except Unreachable as error:
-                tries += 1
-                if failed_at is None or partial.size_bytes > most_bytes:
-                    failed_at, delay_s = clock(), FIRST_DELAY_S
-                most_bytes = max(most_bytes, partial.size_bytes)
-                if clock() + delay_s > failed_at + window_s:
-                    raise Unreachable(f"{error} (tried {tries} times)" if tries > 1 else str(error)) from error
-            await asyncio.sleep(delay_s)
-            delay_s *= 2
 
     async def _once(self, order: _Order, known: Known | None, partial: Partial, advance: Advance) -> Known:
         try:
@@ -231,6 +262,10 @@ class ModelCache:
     ) -> Fetched | Literal["unchanged"]:
         if builtin.is_builtin(order.source.url):
             return await in_thread(lambda _stop: builtin.fetch(order.source.url, partial))
+        if order.at_home is not None:
+            if self._home is None:
+                raise NotFetched(f"{order.source.url} names what an orchestrator keeps, and there is none here")
+            return await self._home.fetch(order.at_home, partial, self._limits, advance)
         return await download(order.source, partial, self._limits, validators, advance)
 
     def _disk_trouble(self, error: OSError, order: _Order, *, is_passing: bool) -> NotFetched:
@@ -244,60 +279,11 @@ class ModelCache:
     async def _adopt(self, order: _Order, partial: Partial, fetched: Fetched) -> Known:
         """Judge what has come whole, and give it its place."""
         try:
-            return await in_thread(lambda stop: self._judge(order, partial.path, fetched, stop))
+            return await in_thread(lambda stop: self._admission.admit(_arrival(order, partial.path), fetched, stop))
         except (archive.ArchiveRefused, external_data.ExternalDataRefused) as error:
             raise NotFetched(str(error)) from error
         except OSError as error:
             raise self._disk_trouble(error, order, is_passing=False) from error
-
-    def _judge(self, order: _Order, path: Path, fetched: Fetched, stop: Stop) -> Known:
-        known = Known(sha256=fetched.sha256, size_bytes=fetched.size_bytes, validators=fetched.validators)
-        if order.kind == _INPUTS:
-            return self._place_inputs(path, known, order.source.url)
-        name, is_zip = model_file_name(order.source.url), archive.is_zip(path)
-        problem = kinds.objection(name, is_zip=is_zip)
-        if problem:
-            raise NotFetched(problem)
-        if is_zip:
-            return self._unpack(path, known, order.keep, stop)
-        return self._place_file(path, known, kinds.ending_of(name), stop)
-
-    def _place_file(self, path: Path, known: Known, ending: str, stop: Stop) -> Known:
-        if ending == kinds.CORE_ML_FILE:
-            known = msgspec.structs.replace(known, suffix=ending)
-        else:
-            external_data.check(path, None, stop)
-        self._shelf.place(path, known)
-        return known
-
-    def _place_inputs(self, path: Path, known: Known, url: str) -> Known:
-        if not archive.is_zip(path):
-            raise NotFetched(f"{model_file_name(url)} is no .npz file: numpy.savez writes such files")
-        known = msgspec.structs.replace(known, suffix=".npz")
-        self._shelf.place(path, known)
-        return known
-
-    def _unpack(self, path: Path, known: Known, keep: Collection[Path], stop: Stop) -> Known:
-        """Unpack into a folder that nobody looks for, and give it its name when all in it is right."""
-        folder = self._shelf.temporary("unpacking-")
-        try:
-            inside = kinds.find_model(self._unpacked(path, folder, keep, stop))
-            _check_inside(folder / inside, stop)
-            known = msgspec.structs.replace(known, suffix=".d", inside=inside, unpacked=measure(folder))
-            self._shelf.place(folder, known)
-        finally:
-            self._shelf.remove_leftovers(keep=(path,))
-        return known
-
-    def _unpacked(self, path: Path, folder: Path, keep: Collection[Path], stop: Stop) -> list[str]:
-        """The names in the archive, unpacked; on a full disk once more without the older models."""
-        max_bytes = self._limits.max_bytes
-        try:
-            return archive.unpack(path, folder, max_bytes=max_bytes, stop=stop)
-        except OSError as error:
-            if error.errno != errno.ENOSPC or not self._shelf.evict(0, keep):
-                raise
-        return archive.unpack(path, folder, max_bytes=max_bytes, stop=stop)
 
 
 def _key(url: str, credentials: str | None, kind: _Kind = _MODEL) -> str:
@@ -309,12 +295,18 @@ def _key(url: str, credentials: str | None, kind: _Kind = _MODEL) -> str:
     return hashlib.sha256(url.encode() if len(parts) == 1 else msgspec.json.encode(parts)).hexdigest()
 
 
-def _check_inside(model: Path, stop: Stop) -> None:
-    match kinds.ending_of(model.name):
-        case kinds.ONNX:
-            external_data.check(model, model.parent, stop)
-        case kinds.OPENVINO:
-            external_data.check_is_xml(model)
+def _home_order(url: str, sha256: str | None, kind: _Kind, window_s: float = HOME_WINDOW_S) -> _Order:
+    """What fetches the bytes of this hash from the orchestrator. Whatever URL led to them, they lie here once."""
+    if sha256 is None:
+        raise NotFetched(f"the orchestrator names {kind} {shown_url(url)} without its SHA-256; upgrade it")
+    by_hash = KeptModel(quote(model_file_name(url), safe=""), sha256).url
+    source = Source(url=by_hash, what=kind)
+    return _Order(source=source, key=_key(by_hash, None, kind), kind=kind, at_home=sha256, window_s=window_s)
+
+
+def _arrival(order: _Order, path: Path) -> Arrival:
+    name = model_file_name(order.source.url)
+    return Arrival(path=path, name=name, is_inputs=order.kind == _INPUTS, keep=order.keep)
 
 
 def _unchanged(order: _Order, known: Known | None) -> Known:

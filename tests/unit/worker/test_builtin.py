@@ -7,6 +7,7 @@ import errno
 import pytest
 
 from daemons.core.health import MODEL, MODEL_SHA256, MODEL_URL
+from daemons.transfer import persistence
 from daemons.transfer.download import Limits, NotFetched, NotKept
 from daemons.transfer.partial import Partial
 from daemons.worker import builtin, models
@@ -47,7 +48,7 @@ async def test_it_is_written_anew_each_time_for_the_disk_is_checked_too(cache, m
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Partial, "append", full)
-    monkeypatch.setattr(models, "FIRST_DELAY_S", 0.0)
+    monkeypatch.setattr(persistence, "FIRST_DELAY_S", 0.0)
     with pytest.raises(NotKept, match="the model can't be kept on this device: No space left"):
         await get(cache)
 

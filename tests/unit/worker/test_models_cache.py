@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from daemons.runtime.locks import FileLock
+from daemons.transfer import persistence
 from daemons.transfer.download import Limits, NotFetched
 from daemons.worker import models
 from daemons.worker.models import ModelCache
@@ -24,7 +25,7 @@ def sha(content: bytes) -> str:
 
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch):
-    monkeypatch.setattr(models, "FIRST_DELAY_S", 0.02)
+    monkeypatch.setattr(persistence, "FIRST_DELAY_S", 0.02)
 
 
 @pytest.fixture
