@@ -9,7 +9,7 @@ import msgspec
 from daemons.core import health
 from daemons.core.health import Past
 from daemons.core.models import JobSpec
-from daemons.store.keys import campaign_of, check_job_id, check_worker_id
+from daemons.store.keys import campaign_of, check_worker_id
 from daemons.store.lua import Scripts, translated_errors
 
 if TYPE_CHECKING:
@@ -55,15 +55,14 @@ class Health:
 
     async def job(self, job_id: str) -> HealthJob | None:
         """What it takes to judge a report on this job; None if it is not a health job."""
-        campaign = f"{self._prefix}campaign:{campaign_of(check_job_id(job_id))}"
+        campaign_id = campaign_of(job_id)
         with translated_errors():
-            pipeline = self._redis.pipeline(transaction=False)
-            pipeline.hget(campaign, "kind")
-            pipeline.hget(f"{self._prefix}job:{job_id}", "spec")
-            kind, place = await pipeline.execute()
-            if kind != health.HEALTH or place is None:
+            kind, place = await self._redis.hmget(f"{self._prefix}job:{job_id}", ["kind", "spec"])
+            if kind != health.HEALTH:
                 return None
-            text: Any = await self._redis.hget(f"{campaign}:specs", place)
+            text: Any = await self._redis.hget(f"{self._prefix}campaign:{campaign_id}:specs", str(place))
+            if text is None:
+                return None  # its campaign has just left, long after its end
             spec = msgspec.json.decode(text, type=JobSpec)
             figures: Any = await self._redis.hget(f"{self._prefix}health:{spec.worker_id}", str(spec.compute_unit))
         return HealthJob(str(spec.compute_unit), msgspec.json.decode(figures or "[]", type=list[Past]))

@@ -28,7 +28,7 @@ local worker = read(worker_key(arg.worker_id))
 if worker then
   beat(arg.worker_id, worker)
 end
-local is_health = is_health_job(arg.job_id)
+local is_health = job.kind == HEALTH
 if arg.is_device_failure then
   count('device_failures')
 end

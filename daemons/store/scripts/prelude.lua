@@ -51,12 +51,9 @@ local function job_key(job_id) return P .. 'job:' .. job_id end
 local function queue_key(queue) return P .. 'queue:' .. queue end
 local function campaign_of(job_id) return string.match(job_id, '^(.*)%-job%-%d+$') end
 
--- A campaign of this kind is a checkup: prelude_checkups.lua tells of them. What a user submits is of no kind.
+-- A campaign of this kind is a checkup, and so are its jobs: prelude_checkups.lua tells of them. What a user submits is of
+-- no kind.
 local HEALTH = 'health'
-
-local function is_health_job(job_id)
-  return redis.call('HGET', campaign_key(campaign_of(job_id)), 'kind') == HEALTH
-end
 
 -- Said in prelude_checkups.lua: what the end of a checkup means for its device.
 local conclude_checkup
@@ -99,7 +96,6 @@ local function job_changed(job_id)
   redis.call('HSET', job_key(job_id), 'version', version)
   local state = read(job_key(job_id))
   state.job_id = job_id
-  state.kind = redis.call('HGET', campaign_key(campaign_of(job_id)), 'kind') or nil
   state.spec_json = redis.call('HGET', campaign_key(campaign_of(job_id)) .. ':specs', state.spec)
   publish('job', version, state)
 end
@@ -143,7 +139,7 @@ local function score_of(spec)
 end
 
 local function queue_for(job_id, job)
-  return queue_of(spec_of(job_id, job), redis.call('HGET', campaign_key(campaign_of(job_id)), 'kind'))
+  return queue_of(spec_of(job_id, job), job.kind)
 end
 
 local function enqueue(job_id, job)
@@ -212,6 +208,9 @@ local function open_campaign(campaign_id, state, specs, jobs)
   for position, spec_index in ipairs(jobs) do
     local job_id, queue = campaign_id .. '-job-' .. (position - 1), queues[spec_index + 1]
     redis.call('HSET', job_key(job_id), 'status', 'pending', 'spec', spec_index)
+    if state.kind then
+      redis.call('HSET', job_key(job_id), 'kind', state.kind)
+    end
     redis.call('ZADD', queue_key(queue), score_of(decoded[spec_index + 1]), job_id)
     counts[queue] = (counts[queue] or 0) + 1
   end
@@ -330,7 +329,7 @@ local function settle(job_id, job, status, result)
   elseif job.worker_id then
     free_worker(job.worker_id, job_id)
   end
-  if not is_health_job(job_id) then
+  if job.kind ~= HEALTH then
     redis.call('XADD', P .. 'results', '*', 'job_id', job_id) -- a checkup has no file of results
   end
   end_campaign_if_done(campaign_of(job_id))
