@@ -43,6 +43,7 @@ class Writer:
             while waiting := await self._store.outbox.waiting():
                 if not await self._settle(waiting, written):
                     return
+            self.counts.last_error = None
 
     async def csv(self, campaign_id: str) -> str:
         """The campaign's CSV as far as its jobs have ended; or NotFound."""
@@ -77,11 +78,10 @@ class Writer:
         except NotFound:
             log.info("campaign gone before its results were written", campaign=campaign_id)
         except OSError as error:
-            if str(error) != self.counts.last_error:
+            if self.counts.last_error is None:
                 log.error("results could not be written", campaign=campaign_id, error=str(error))  # noqa: TRY400
             self.counts.last_error = str(error)
             return False
-        self.counts.last_error = None
         return True
 
     async def _write(self, campaign_id: str, ended_at: str) -> None:

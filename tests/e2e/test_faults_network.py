@@ -26,15 +26,13 @@ FLEET = {
 LOST_WITHIN_S = TIMEOUT_S * 2 / 30
 """How much later than the time-out a worker is lost: 2 s at the times that are the default."""
 
-REASON = netns.why_not()
-pytestmark = [
-    pytest.mark.skipif(REASON is not None, reason=str(REASON)),
-    pytest.mark.timeout(scaled(small=120, full=600)),
-]
+pytestmark = pytest.mark.timeout(scaled(small=120, full=600))
 
 
 @pytest.fixture
 def cable():
+    if reason := netns.why_not():
+        pytest.skip(reason)
     with netns.cable() as laid:
         yield laid
 
