@@ -216,7 +216,7 @@ class Client:
     async def campaign_model(self, campaign_id: str, *, wait_s: float = 20.0) -> answers_models.CampaignModel:
         """Where a worker gets the model of a campaign from; the orchestrator may be fetching it for `wait_s`."""
         path = f"campaigns/{_segment(campaign_id)}/model"
-        body = await self._send("POST", path, {}, query={"wait": f"{wait_s:g}"}, patience_s=wait_s)
+        body = await self._send("POST", path, query={"wait": f"{wait_s:g}"}, patience_s=wait_s)
         return self._decode(body, answers_models.CampaignModel)
 
     async def monitoring_stats(self) -> Document:

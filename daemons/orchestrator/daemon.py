@@ -19,10 +19,11 @@ from daemons.core.errors import AlreadyRunning, ConfigInvalid
 from daemons.core.settings import EMBEDDED, HttpSettings, OrchestratorSettings
 from daemons.orchestrator.api import context
 from daemons.orchestrator.api.app import make_app
-from daemons.orchestrator.api.guard import Guard, check_exposure, read_tokens
+from daemons.orchestrator.api.guard import Guard, check_exposure, is_loopback, read_tokens
 from daemons.orchestrator.checkups import Checkups
 from daemons.orchestrator.dispatch import Dispatcher
 from daemons.orchestrator.duties import Duty, DutyRounds
+from daemons.orchestrator.modelstore.puller import Puller
 from daemons.orchestrator.modelstore.receiving import Receiver
 from daemons.orchestrator.modelstore.store import ModelStore
 from daemons.orchestrator.modelstore.upkeep import EVERY_S as UPKEEP_EVERY_S
@@ -56,7 +57,9 @@ AIRPLAY_PORT: Final = 5000
 class Parts:
     """What serves the API and the duties, made once from the settings and the store."""
 
-    def __init__(self, settings: OrchestratorSettings, store: Store, outputs: Path, models: Path) -> None:
+    def __init__(
+        self, settings: OrchestratorSettings, store: Store, outputs: Path, models: Path, *, is_local: bool = True
+    ) -> None:
         self.settings = settings
         self.store = store
         self.dispatcher = Dispatcher(store, beat_s=settings.fleet.heartbeat_interval_s)
@@ -64,6 +67,7 @@ class Parts:
         self.writer = Writer(store, outputs)
         self.models = ModelStore(models, settings.models, store)
         self.receiver = Receiver(self.models)
+        self.puller = Puller(self.models, store, settings.models, is_local=is_local)
         self.upkeep = Upkeep(self.models)
         retention = Retention(store, settings.storage.retention_days)
         self.duties = DutyRounds(
@@ -89,6 +93,9 @@ class Parts:
         }
         return {duty: f"{what}: {error}" for duty, (what, error) in found.items() if error is not None}
 
+    async def _close(self, _app: web.Application) -> None:
+        await self.puller.close()
+
     def application(self, guard: Guard) -> web.Application:
         """The API, with all that its handlers reach for."""
         app = make_app(guard)
@@ -100,6 +107,8 @@ class Parts:
         app[context.DUTIES] = self.duties
         app[context.MODELS] = self.models
         app[context.RECEIVER] = self.receiver
+        app[context.PULLER] = self.puller
+        app.on_shutdown.append(self._close)
         return app
 
 
@@ -124,7 +133,7 @@ async def run(
         embedded = await resources.enter_async_context(_embedded_server(settings, data))
         url = embedded.url if embedded else settings.redis.url
         store = await resources.enter_async_context(open_store(url, settings.redis.prefix))
-        parts = Parts(settings, store, outputs, models)
+        parts = Parts(settings, store, outputs, models, is_local=is_loopback(http.host))
         app = parts.application(Guard(settings.http, tokens))
         address = await resources.enter_async_context(_serving(app, http, parts.dispatcher, held))
         log.info("orchestrator serving", url=address, outputs=str(outputs))

@@ -34,7 +34,7 @@ from daemons.transfer.download import (
 )
 from daemons.transfer.partial import Partial, Validators
 from daemons.transfer.persistence import RETRY_WINDOW_S, persistently
-from daemons.worker import archive, builtin, external_data
+from daemons.worker import archive, builtin, external_data, kinds
 from daemons.worker.admission import Admission, Arrival
 from daemons.worker.credentials import Credentials, unknown
 from daemons.worker.home import Home, NotAtHome
@@ -295,13 +295,15 @@ def _key(url: str, credentials: str | None, kind: _Kind = _MODEL) -> str:
     return hashlib.sha256(url.encode() if len(parts) == 1 else msgspec.json.encode(parts)).hexdigest()
 
 
-def _home_order(url: str, sha256: str | None, kind: _Kind, window_s: float = HOME_WINDOW_S) -> _Order:
+def _home_order(url: str, sha256: str | None, kind: _Kind, window_s: float | None = None) -> _Order:
     """What fetches the bytes of this hash from the orchestrator. Whatever URL led to them, they lie here once."""
     if sha256 is None:
         raise NotFetched(f"the orchestrator names {kind} {shown_url(url)} without its SHA-256; upgrade it")
-    by_hash = KeptModel(quote(model_file_name(url), safe=""), sha256).url
-    source = Source(url=by_hash, what=kind)
-    return _Order(source=source, key=_key(by_hash, None, kind), kind=kind, at_home=sha256, window_s=window_s)
+    name = model_file_name(url)
+    source = Source(url=KeptModel(quote(name, safe=""), sha256).url, what=kind)
+    key = _key(f"{KeptModel(None, sha256).url}{kinds.ending_of(name)}", None, kind)  # what is judged by its name
+    window_s = HOME_WINDOW_S if window_s is None else window_s
+    return _Order(source=source, key=key, kind=kind, at_home=sha256, window_s=window_s)
 
 
 def _arrival(order: _Order, path: Path) -> Arrival:

@@ -46,6 +46,14 @@ class ModelServer:
         tag = f'"{hashlib.sha256(self.files[name]).hexdigest()[:16]}"'
         return {"ETag": tag} if self.with_validators else {}
 
+    async def beginning(self, name: str, request: web.Request, size: int) -> web.StreamResponse:
+        """An answer with `name` of which `size` bytes are sent; the caller sends the rest, or doesn't."""
+        content = self.files[name]
+        response = web.StreamResponse(headers=self._version(name) | {"Content-Length": str(len(content))})
+        await response.prepare(request)
+        await response.write(content[:size])
+        return response
+
     def breaking_off(
         self, name: str, after_bytes: int, *, ranges: bool = True, **headers: str
     ) -> Callable[[web.Request], Any]:

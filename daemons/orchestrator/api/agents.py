@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Annotated, Final
 
 from aiohttp import web
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from daemons.core import answers, answers_fleet
 from daemons.core.errors import Conflict, InvalidInput
@@ -25,7 +25,7 @@ from daemons.core.retries import policy_of
 from daemons.core.units import is_unit_name
 from daemons.orchestrator.api import examples
 from daemons.orchestrator.api.bodies import json_response, read_json
-from daemons.orchestrator.api.context import DISPATCHER, DUTIES, SETTINGS, STORE
+from daemons.orchestrator.api.context import DISPATCHER, DUTIES, PULLER, SETTINGS, STORE
 from daemons.orchestrator.api.parameters import query_of
 from daemons.orchestrator.api.routes import WORK, Content, Route
 from daemons.orchestrator.checkups import judgement_on
@@ -75,7 +75,9 @@ async def claim(request: web.Request) -> web.StreamResponse:
         return request.transport is None or request.transport.is_closing()
 
     job = await request.app[DISPATCHER].claim(request.match_info["worker_id"], wanted, wait_s, is_gone)
-    return json_response({"job": job}) if job else web.Response(status=HTTPStatus.NO_CONTENT)
+    if job is None:
+        return web.Response(status=HTTPStatus.NO_CONTENT)
+    return json_response({"job": structs.replace(job, pull_through=request.app[PULLER].may_have(job))})
 
 
 async def heartbeat(request: web.Request) -> web.Response:

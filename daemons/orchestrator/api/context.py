@@ -7,6 +7,7 @@ from aiohttp import web
 from daemons.core.settings import OrchestratorSettings
 from daemons.orchestrator.dispatch import Dispatcher
 from daemons.orchestrator.duties import DutyRounds
+from daemons.orchestrator.modelstore.puller import Puller
 from daemons.orchestrator.modelstore.receiving import Receiver
 from daemons.orchestrator.modelstore.store import ModelStore
 from daemons.orchestrator.reaper import Reaper
@@ -21,3 +22,4 @@ WRITER = web.AppKey("writer", Writer)
 DUTIES = web.AppKey("duties", DutyRounds)
 MODELS = web.AppKey("models", ModelStore)
 RECEIVER = web.AppKey("receiver", Receiver)
+PULLER = web.AppKey("puller", Puller)

@@ -13,10 +13,10 @@ from daemons.core import answers_models
 from daemons.core.errors import NotFound
 from daemons.core.urls import KEPT, check_model_name, is_sha256
 from daemons.orchestrator.api.bodies import json_response
-from daemons.orchestrator.api.context import MODELS, RECEIVER
+from daemons.orchestrator.api.context import MODELS, PULLER, RECEIVER
 from daemons.orchestrator.api.errors import problem_of
 from daemons.orchestrator.api.parameters import headers_of, query_of
-from daemons.orchestrator.api.routes import LOOK, OPERATE, Content, Route
+from daemons.orchestrator.api.routes import LOOK, OPERATE, WORK, Content, Route
 from daemons.orchestrator.api.sending import ReadHeaders, send
 from daemons.orchestrator.api.uploading import ConditionHeaders, UploadHeaders, chunks_of, conditions_of, order_of
 from daemons.orchestrator.modelstore.names import Named
@@ -44,6 +44,13 @@ class UploadQuery(Struct, frozen=True, kw_only=True):
     """Of the whole model."""
     sha256: answers_models.Sha256 | None = None
     """Of the whole model."""
+
+
+class PullQuery(Struct, frozen=True, kw_only=True):
+    """How long the worker waits."""
+
+    wait: Annotated[float, Meta(ge=0, le=60)] = 0.0
+    """Seconds, for the orchestrator to have fetched it."""
 
 
 async def upload(request: web.Request) -> web.Response:
@@ -139,6 +146,15 @@ async def delete(request: web.Request) -> web.Response:
             "message": f"the model {name} is gone{rest}",
         }
     )
+
+
+async def campaign_model(request: web.Request) -> web.Response:
+    """Where the device gets its campaign's model from. The orchestrator fetches it once for all, if it is to.
+
+    Nothing fails by that: what it can't fetch, each device fetches from the model's own URL.
+    """
+    wait_s = query_of(request, PullQuery).wait
+    return json_response(await request.app[PULLER].ask(request.match_info["campaign_id"], wait_s))
 
 
 def _upload_view(name: str, state: State | None, *, is_kept: bool = False) -> answers_models.UploadState:
@@ -261,5 +277,14 @@ ROUTES: Final = (
         answers={200: answers_models.DeletedModel},
         headers=ConditionHeaders,
         refusals=(409, 412),
+    ),
+    Route(
+        "POST",
+        "/api/campaigns/{campaign_id}/model",
+        campaign_model,
+        WORK,
+        "Ask for a campaign's model",
+        answers={200: answers_models.CampaignModel},
+        query=PullQuery,
     ),
 )

@@ -21,6 +21,7 @@ from daemons.core.settings import KeptModelSettings
 from daemons.core.urls import KeptModel
 from daemons.orchestrator.modelstore.folder import Content, ModelFolder
 from daemons.orchestrator.modelstore.names import Named, Names, Version
+from daemons.orchestrator.modelstore.pulled import Pulled
 from daemons.orchestrator.modelstore.room import GB, Promise, Room
 from daemons.orchestrator.modelstore.uploads import Upload, Uploads
 from daemons.runtime.background import Stop, in_thread
@@ -94,6 +95,7 @@ class ModelStore:
         self.folder.make()
         self.names = Names(self.folder)
         self.uploads = Uploads(self.folder)
+        self.pulled = Pulled(self.folder)
         self.room = Room(root, int(settings.limit_gb * GB), int(settings.store_limit_gb * GB))
         self._store = store
         self._threads = ThreadPoolExecutor(THREADS, "models")
@@ -263,6 +265,7 @@ class ModelStore:
         surplus = await self.used_bytes() - self.room.store_limit_bytes
         if surplus > 0:
             await self._evict(surplus, as_far_as_possible=True)
+        await self.in_thread(lambda _stop: self.pulled.remove_stale())
 
     async def _evict(self, size_bytes: int, *, as_far_as_possible: bool = False) -> bool:
         """Remove the least recently used of what nobody needs; False, and nothing is removed, if that isn't enough."""
