@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 
 from daemons.orchestrator.duties import Duty
 from daemons.orchestrator.retention import Retention
 from tests.support.orchestrator import QUICK, orchestrating
-from tests.support.store import comes_true
+from tests.support.store import CPU, comes_true
 
 DUTIES = {"reaper", "writer", "retention", "checkups", "models"}
 
@@ -132,10 +133,26 @@ async def test_a_duty_that_fails_is_known_to_every_replica(store, tmp_path):
         orchestrating(store, tmp_path / "outputs") as holder,
         orchestrating(store, tmp_path / "outputs") as other,
     ):
-        holder.parts.writer.counts.last_error = "the disk is full"
+        outputs = tmp_path / "outputs"
+        await asyncio.to_thread(shutil.rmtree, outputs)
+        await asyncio.to_thread(outputs.write_text, "in the way")
+        worker = await holder.worker()
+        await holder.submit()
+        await holder.report(worker, await holder.claim(worker))
         health = await other.becomes("/health", {"status": "degraded"})
-        assert "the disk is full" in health["problems"][0]
+        assert "results can't be written" in health["problems"][0]
         assert health["duties"]["is_held"] is False
+
+        # That of another campaign, which has not ended, nothing is to be written yet is no reason to call all well.
+        await holder.submit({"compute_unit": CPU}, {"compute_unit": CPU})
+        await holder.report(worker, await holder.claim(worker))
+        rounds = holder.parts.reaper.counts.rounds
+        await comes_true(lambda: asyncio.sleep(0, holder.parts.reaper.counts.rounds > rounds + 2), "two more rounds")
+        assert (await other("GET", "/health")).document["status"] == "degraded"
+
+        await asyncio.to_thread(outputs.unlink)
+        await asyncio.to_thread(outputs.mkdir)
+        await other.becomes("/health", {"status": "healthy"})
 
 
 async def test_a_replica_with_another_folder_of_results_says_so(store, tmp_path):
