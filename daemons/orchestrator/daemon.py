@@ -52,6 +52,7 @@ SHUTDOWN_TIMEOUT_S: Final = 3.0
 CANCEL_AGAIN_S: Final = 0.2
 
 AIRPLAY_PORT: Final = 5000
+MODELS_MARK: Final = ".benchfleet-models"
 
 
 class Parts:
@@ -82,7 +83,7 @@ class Parts:
             settings.fleet.duty_interval_s,
             on_gap=self.reaper.restart,
             problems=self._problems,
-            mark=folder_mark(outputs),
+            mark=f"{folder_mark(outputs)}/{folder_mark(models, MODELS_MARK)}",
         )
 
     def _problems(self) -> dict[str, str]:

@@ -27,7 +27,7 @@ class Replica(NamedTuple):
     """Every duty's name, and how often it is to be done, in seconds."""
     uptime_s: float
     mark: str
-    """Of the folder that its results go to; empty if that is not known."""
+    """Of the folder that its results go to, a stroke, and of that with its models; each empty if it is not known."""
 
 
 class Problem(NamedTuple):
@@ -40,7 +40,7 @@ class Problem(NamedTuple):
 
 def judge(redis: Mapping[str, Any], fleet: FleetFacts, me: Replica) -> tuple[str, list[str]]:
     """``healthy``, ``degraded`` or ``unhealthy``, and every problem in a sentence."""
-    found = [*_durability(redis), *_late_duties(fleet, me), *_results(fleet, me)]
+    found = [*_durability(redis), *_late_duties(fleet, me), *_results(fleet), *_folders(fleet, me)]
     texts = [problem.text for problem in found] + sorted(fleet.problems.values())
     if any(problem.is_grave for problem in found):
         return UNHEALTHY, texts
@@ -71,7 +71,7 @@ def _late_duties(fleet: FleetFacts, me: Replica) -> Iterator[Problem]:
             yield Problem(text, is_grave=me.is_holder or fleet.holder is None)
 
 
-def _results(fleet: FleetFacts, me: Replica) -> Iterator[Problem]:
+def _results(fleet: FleetFacts) -> Iterator[Problem]:
     waits_s = (fleet.oldest_result_ms or 0.0) / 1000
     if waits_s > WAITS_LONG_S and "writer" not in fleet.problems and "writer" in fleet.duties:
         yield Problem(f"the oldest result has waited for its file for {waits_s:.0f} s")
@@ -79,8 +79,19 @@ def _results(fleet: FleetFacts, me: Replica) -> Iterator[Problem]:
         yield Problem(
             f"{fleet.undelivered} results are kept on devices because they were refused; the workers' logs say why"
         )
-    if me.mark and fleet.outputs and fleet.outputs != me.mark:
+
+
+def _folders(fleet: FleetFacts, me: Replica) -> Iterator[Problem]:
+    """Whether this orchestrator has the folders of the one that does the duties."""
+    my_outputs, _, my_models = me.mark.partition("/")
+    outputs, _, models = (fleet.outputs or "").partition("/")
+    if my_outputs and outputs and my_outputs != outputs:
         yield Problem(
             "results are written to another folder than this orchestrator reads from: give all orchestrators of the "
             "fleet the same storage.outputs_dir"
+        )
+    if my_models and models and my_models != models:
+        yield Problem(
+            "models are kept in another folder than this orchestrator's: give all orchestrators of the fleet the same "
+            "storage.data_dir, on a disk that they share"
         )

@@ -56,12 +56,12 @@ def remove_older_files(newest: Path, campaign_id: str) -> None:
             path.unlink(missing_ok=True)
 
 
-def folder_mark(outputs: Path) -> str:
+def folder_mark(folder: Path, name: str = MARK_FILE) -> str:
     """What tells this folder from others, made if it has none: two orchestrators that read the same share it.
 
-    Empty where it can't be written: the writer will say so when it has something to write.
+    Empty where it can't be written: whoever has something to write there will say so.
     """
-    path = outputs / MARK_FILE
+    path = folder / name
     try:
         if not path.is_file():
             write_atomically(path, secrets.token_hex(8).encode())

@@ -17,6 +17,7 @@ import yarl
 
 from daemons.core.errors import StoreUnavailable
 from daemons.core.settings import KeptModelSettings
+from daemons.orchestrator import daemon
 from daemons.orchestrator.api import app, uploading
 from daemons.orchestrator.modelstore import receiving, uploads
 from daemons.orchestrator.modelstore.room import Disk
@@ -53,9 +54,10 @@ async def listed(api):
 
 
 def left(api):
-    """Every file in the folder but its locks, by its place."""
+    """Every file in the folder but its lock and its mark, by its place."""
     root = api.parts.models.folder.root
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and path.name != "lock")
+    files = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
+    return sorted(str(path) for path in files if str(path) not in ("lock", daemon.MODELS_MARK))
 
 
 async def test_what_is_uploaded_is_listed_and_comes_back_byte_for_byte(api):
@@ -377,7 +379,7 @@ async def test_a_model_can_be_sent_in_pieces(api):
 async def test_an_upload_whose_last_byte_came_before_a_crash_is_concluded_without_sending_any_again(api):
     await send_piece(api, CONTENT[:-1], len(CONTENT))
     path = api.parts.models.uploads._path("net.onnx")
-    path.write_bytes(CONTENT)  # noqa: ASYNC240 (as if the process had ended between the last byte and the naming)
+    path.write_bytes(CONTENT)
     answer = await put(api, "net.onnx", b"", Content_Range=f"bytes */{len(CONTENT)}", X_Content_SHA256=sha(CONTENT))
     assert answer.status == 201
     assert (await get(api, "net.onnx"))[2] == CONTENT

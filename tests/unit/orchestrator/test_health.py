@@ -9,8 +9,8 @@ from daemons.store.duties import FleetFacts
 
 REDIS = {"append_only": True, "append_fsync": "always", "append_only_error": False, "may_evict": False}
 DUTIES = {"reaper": 0.0, "retention": 60.0}
-ME = Replica(is_holder=True, duties=DUTIES, uptime_s=3600.0, mark="here")
-WELL = FleetFacts(duties={"reaper": 500.0, "retention": 59_000.0}, holder="me", outputs="here")
+ME = Replica(is_holder=True, duties=DUTIES, uptime_s=3600.0, mark="here/too")
+WELL = FleetFacts(duties={"reaper": 500.0, "retention": 59_000.0}, holder="me", outputs="here/too")
 
 
 def changed(facts=WELL, **more):
@@ -75,7 +75,8 @@ def test_each_duty_is_late_by_its_own_interval():
     ("facts", "said"),
     [
         ({"undelivered": 2}, "2 results are kept on devices"),
-        ({"outputs": "there"}, "another folder"),
+        ({"outputs": "there/too"}, "results are written to another folder"),
+        ({"outputs": "here/there"}, "models are kept in another folder"),
         ({"problems": {"writer": "results can't be written: disk full"}}, "disk full"),
         ({"oldest_result_ms": 70_000.0, "duties": WELL.duties | {"writer": 1.0}}, "waited for its file for 70 s"),
     ],
@@ -89,3 +90,5 @@ def test_what_wants_a_person_degrades(facts, said):
 def test_a_folder_that_nobody_knows_is_not_compared():
     assert judge(REDIS, changed(outputs=None), ME)[0] == HEALTHY
     assert judge(REDIS, WELL, ME._replace(mark=""))[0] == HEALTHY
+    assert judge(REDIS, WELL, ME._replace(mark="/"))[0] == HEALTHY
+    assert judge(REDIS, changed(outputs="here"), ME)[0] == HEALTHY
