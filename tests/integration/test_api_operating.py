@@ -143,16 +143,28 @@ async def test_a_duty_that_fails_is_known_to_every_replica(store, tmp_path):
         assert "results can't be written" in health["problems"][0]
         assert health["duties"]["is_held"] is False
 
-        # That of another campaign, which has not ended, nothing is to be written yet is no reason to call all well.
-        await holder.submit({"compute_unit": CPU}, {"compute_unit": CPU})
-        await holder.report(worker, await holder.claim(worker))
-        rounds = holder.parts.reaper.counts.rounds
-        await comes_true(lambda: asyncio.sleep(0, holder.parts.reaper.counts.rounds > rounds + 2), "two more rounds")
-        assert (await other("GET", "/health")).document["status"] == "degraded"
-
         await asyncio.to_thread(outputs.unlink)
         await asyncio.to_thread(outputs.mkdir)
         await other.becomes("/health", {"status": "healthy"})
+
+
+async def test_what_can_not_be_written_is_told_until_all_is_written(store, tmp_path):
+    """A campaign that goes on has nothing to be written yet, which is no reason to call all well."""
+    outputs = tmp_path / "outputs"
+    async with orchestrating(store, outputs, duties=False) as api:
+        worker, writer = await api.worker(), api.parts.writer
+        for campaign in ([CPU], [CPU, CPU]):
+            await api.submit(*({"compute_unit": unit} for unit in campaign))
+            await api.report(worker, await api.claim(worker))
+        await asyncio.to_thread(shutil.rmtree, outputs)
+        await asyncio.to_thread(outputs.write_text, "in the way")
+        await writer.flush()
+        assert writer.counts.last_error is not None
+
+        await asyncio.to_thread(outputs.unlink)
+        await asyncio.to_thread(outputs.mkdir)
+        await writer.flush()
+        assert (writer.counts.last_error, writer.counts.files_written) == (None, 1)
 
 
 async def test_a_replica_with_another_folder_of_results_says_so(store, tmp_path):
