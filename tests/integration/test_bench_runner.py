@@ -12,10 +12,8 @@ import time
 from pathlib import Path
 
 import msgspec
-import onnx
 import psutil
 import pytest
-from onnx import TensorProto, helper
 
 from daemons.core.lifecycle import ReportStatus
 from daemons.core.models import BenchRequest
@@ -24,7 +22,7 @@ from daemons.worker.bench.leftover import kill_leftover, write_note
 from daemons.worker.bench.process import child_environ
 from daemons.worker.bench.runner import Bench, document
 from daemons.worker.engines.serving import ONNX_RUNTIME, Serves
-from tests.support import hostile_engines
+from tests.support import hostile_engines, hostile_models
 from tests.support.light_models import light_models
 
 SQUEEZENET = light_models() / "light_squeezenet.onnx"
@@ -92,42 +90,19 @@ async def all_end(pids):
     await until(lambda: not any(is_running(pid) for pid in pids), f"the end of {pids}")
 
 
-def save(tmp_path, nodes, inputs, outputs, initializers=()):
-    graph = helper.make_graph(nodes, "test", inputs, outputs, list(initializers))
+def saved(tmp_path, content):
     path = tmp_path / "model.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10), path)
+    path.write_bytes(content)
     return path
 
 
 @pytest.fixture
 def endless_model(tmp_path):
-    """A few bytes that loop inside native code for longer than anyone lives."""
-    number, flag = TensorProto.INT64, TensorProto.BOOL
-    body = helper.make_graph(
-        [helper.make_node("Identity", ["go"], ["goes"]), helper.make_node("Add", ["a", "i"], ["b"])],
-        "body",
-        [helper.make_tensor_value_info(*one, []) for one in (("i", number), ("go", flag), ("a", number))],
-        [helper.make_tensor_value_info(*one, []) for one in (("goes", flag), ("b", number))],
-    )
-    return save(
-        tmp_path,
-        [helper.make_node("Loop", ["count", "", "x"], ["y"], body=body)],
-        [helper.make_tensor_value_info("x", number, [])],
-        [helper.make_tensor_value_info("y", number, [])],
-        [helper.make_tensor("count", number, [], [2**62])],
-    )
+    return saved(tmp_path, hostile_models.endless())
 
 
 def greedy_model(tmp_path, gigabytes):
-    """A few bytes that ask for many."""
-    shape = helper.make_tensor("shape", TensorProto.INT64, [2], [gigabytes * 2**10, 2**20 // 4])
-    return save(
-        tmp_path,
-        [helper.make_node("ConstantOfShape", ["shape"], ["big"]), helper.make_node("Add", ["big", "x"], ["y"])],
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, None])],
-        [shape],
-    )
+    return saved(tmp_path, hostile_models.greedy(gigabytes))
 
 
 async def test_a_real_network_is_measured(bench):

@@ -103,6 +103,25 @@ class Babbles(QuietEngine):
         os.write(2, b"\nthe last words\n")
 
 
+class Floods(QuietEngine):
+    """Writes as many megabytes to stderr and stdout as the model's file says."""
+
+    def misbehave(self, path: str) -> None:
+        for _ in range(int(Path(path).read_text())):
+            os.write(2, b"x" * 2**20)
+            os.write(1, b"x" * 2**20)
+
+
+class Bombs(QuietEngine):
+    """Starts hundreds of processes that start processes, all of which take no notice of SIGTERM."""
+
+    def misbehave(self, path: str) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for _ in range(8):
+            os.fork()
+        time.sleep(600)
+
+
 class Prints(QuietEngine):
     """Writes to stdout what looks like an outcome."""
 
