@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test check format bench-fidelity bench-store soak faults lock clean
+.PHONY: install demo test check format bench-fidelity bench-store soak soak-long faults lock clean
 
 install: $(STAMP)
 
@@ -43,6 +43,10 @@ bench-store: install
 # Whether anything is lost or comes twice when processes are killed and stopped: real ones, for some minutes.
 soak: install
 	$(BIN)/python -m tests.soak
+
+# Whether anything grows: ten jobs a second for 20 minutes, without a fault.
+soak-long: install
+	$(BIN)/python -m tests.soak.long
 
 # The fault tests at the size that docs/reliability.md tells of, with what they measured; some need root.
 faults: install

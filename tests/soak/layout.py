@@ -58,6 +58,7 @@ class Layout:
     worker_prefix: Callable[[int], list[str]] = lambda _: []
     """What a worker's command line begins with, by its place."""
     worker_environ: Mapping[str, str] = field(default_factory=dict)
+    orchestrator_environ: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_server_beside(self) -> bool:
@@ -116,6 +117,7 @@ class Programs:
         settings["BENCHFLEET_HTTP__ALLOWED_HOSTS"] = json.dumps([layout.host])
         if layout.has_server_beside:
             settings["BENCHFLEET_REDIS__URL"] = self.server_url
+        settings |= layout.orchestrator_environ
         return self._kept(name, line, settings | self._shimmed(name, is_server=not layout.has_server_beside))
 
     def worker(self, place: int, url: str) -> Kept:
