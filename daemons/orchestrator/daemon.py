@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -195,7 +197,8 @@ async def _embedded_server(settings: OrchestratorSettings, data: Path) -> AsyncI
         return
     folder = data / "valkey"
     with FileLock(folder / "owner.lock").held_now():
-        server = EmbeddedServer(folder, tethered)
+        # At once, also if it hangs: a second one is started on its file, and all that it has acknowledged is on disk.
+        server = EmbeddedServer(folder, partial(tethered, sent=signal.SIGKILL))
         await server.start()
         try:
             yield server

@@ -27,6 +27,19 @@ async def killed_and_ready_s(stack):
     return time.monotonic() - began
 
 
+async def test_a_server_that_hung_when_its_owner_was_killed_does_not_come_back_beside_the_new_one(tmp_path):
+    """Two servers would write one file."""
+    async with fleet(tmp_path, Layout(workers=0)) as (stack, clients):
+        await clients.submit()
+        hung = stack.server_process()
+        hung.suspend()
+        await killed_and_ready_s(stack)
+        await clients.submit()
+        assert not hung.is_running()
+        assert stack.server_process().pid != hung.pid
+        assert len(await clients.open_campaigns()) == 2
+
+
 async def beats(stack):
     """When each worker was last heard, and what it works on."""
     workers = (await stack.insist("GET", "/workers"))["workers"]
