@@ -7,6 +7,7 @@
     │   ├── TooLarge                 … because it is over a size limit
     │   ├── UnsupportedMediaType     … because it is not JSON
     │   └── WrongHash                … because it has another hash than was said
+    ├── NotAcceptable                it can't be given in any of the forms that the caller accepts
     ├── NotFound                     no such campaign, job, worker, file or path
     ├── Conflict                     it contradicts what is recorded; nothing was changed
     │   ├── StaleAttempt             the attempt is not the job's newest, or the job has ended
@@ -51,6 +52,10 @@ class UnsupportedMediaType(InvalidInput):
 
 class WrongHash(InvalidInput):
     """What has come has another hash than was said of it."""
+
+
+class NotAcceptable(BenchfleetError):
+    """What was asked for can't be given in any of the forms that the caller accepts."""
 
 
 class NotFound(BenchfleetError):

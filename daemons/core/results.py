@@ -214,14 +214,16 @@ COLUMNS: Final = (
 )
 """All columns of a campaign's CSV, in order."""
 
+LIST_COLUMNS: Final = ("VerdictReasons", "Warnings")
+
 _SMALL: Final = 1e-3
 
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def _text_cell(text: str) -> str:
     """Text that no spreadsheet runs as a formula."""
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def cell(value: object) -> str:

@@ -8,30 +8,18 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from daemons.core.errors import NotFound
-from daemons.core.health import HEALTH
 from daemons.core.models import CampaignRequest, JobSpec, Row
-from daemons.core.views import BENCHMARK, campaign_view, history_view, job_view, result_row
-from daemons.store.keys import campaign_of, check_campaign_id, check_job_id, job_id_at
+from daemons.core.views import campaign_view, history_view, job_view, result_row
+from daemons.store.keys import campaign_of, check_campaign_id, check_job_id
 from daemons.store.lua import Scripts, translated_errors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     from redis.asyncio import Redis
 
 REMEMBER_KEYS_S: Final = 7 * 24 * 3600
 """How long an `Idempotency-Key` is known."""
-
-ROWS_PER_TRIP: Final = 500
-
-CAMPAIGN_KINDS: Final = (BENCHMARK, HEALTH, "all")
-"""What a list may hold: what people submit, checkups of devices, or both."""
-
-_LISTS: Final = {
-    BENCHMARK: ("campaigns",),
-    HEALTH: ("checkup_campaigns",),
-    "all": ("campaigns", "checkup_campaigns"),
-}
 
 
 class Submitted(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,29 +88,6 @@ class Campaigns:
         """One campaign's view, or NotFound."""
         return campaign_view(await self._state(campaign_id))
 
-    async def newest(self, *, limit: int, before: int | None = None, kind: str = BENCHMARK) -> list[dict[str, Any]]:
-        """The newest campaigns of one of `CAMPAIGN_KINDS`, at most `limit`; `before` is the last one's number."""
-        highest = f"({before}" if before is not None else "+inf"
-        found: dict[str, float] = {}
-        with translated_errors():
-            for listed in _LISTS[kind]:
-                page: Any = await self._redis.zrange(
-                    self._prefix + listed,
-                    highest,
-                    "-inf",
-                    desc=True,
-                    byscore=True,
-                    offset=0,
-                    num=limit,
-                    withscores=True,
-                )
-                found |= dict(page)
-            pipeline = self._redis.pipeline(transaction=False)
-            for identifier in sorted(found, key=found.__getitem__, reverse=True)[:limit]:
-                pipeline.hgetall(self._campaign_key(identifier))
-            states = await pipeline.execute()
-        return [campaign_view(state) for state in states if state]
-
     async def cancel(self, campaign_id: str) -> dict[str, Any]:
         """Cancel what has not ended: ``{status, cancelled, stopping}``, or NotFound."""
         return await self._scripts.run(
@@ -172,37 +137,12 @@ class Campaigns:
             row |= msgspec.json.decode(evidence)
         return view, row
 
-    async def rows(self, campaign_id: str) -> AsyncIterator[Row]:
-        """The rows of the jobs that have ended, in the order of the jobs; or NotFound."""
-        campaign = await self._state(campaign_id)
-        specs = await self._specs(campaign_id)
-        total = int(campaign["total"])
-        for start in range(0, total, ROWS_PER_TRIP):
-            identifiers = [job_id_at(campaign_id, place) for place in range(start, min(start + ROWS_PER_TRIP, total))]
-            for job_id, state in zip(identifiers, await self._job_states(identifiers), strict=True):
-                row = result_row(job_id, state, specs[state["spec"]], campaign) if state else None
-                if row is not None:
-                    yield row
-
     async def _state(self, campaign_id: str) -> dict[str, str]:
         with translated_errors():
             state: Any = await self._redis.hgetall(self._campaign_key(check_campaign_id(campaign_id)))
         if not state:
             raise NotFound(f"there is no campaign {campaign_id}; GET /api/campaigns lists them")
         return dict(state)
-
-    async def _specs(self, campaign_id: str) -> dict[str, JobSpec]:
-        with translated_errors():
-            specs: Any = await self._redis.hgetall(f"{self._campaign_key(campaign_id)}:specs")
-        return {index: msgspec.json.decode(text, type=JobSpec) for index, text in specs.items()}
-
-    async def _job_states(self, identifiers: list[str]) -> list[dict[str, str]]:
-        with translated_errors():
-            pipeline = self._redis.pipeline(transaction=False)
-            for job_id in identifiers:
-                pipeline.hgetall(f"{self._prefix}job:{job_id}")
-            states: list[dict[str, str]] = await pipeline.execute()
-        return states
 
     def _campaign_key(self, campaign_id: str) -> str:
         return f"{self._prefix}campaign:{campaign_id}"

@@ -15,6 +15,7 @@ from daemons.store.campaigns import Campaigns
 from daemons.store.duties import Duties
 from daemons.store.fleet import Fleet
 from daemons.store.health import Health
+from daemons.store.lists import Lists
 from daemons.store.lua import Scripts
 from daemons.store.models import Models
 from daemons.store.outbox import Outbox
@@ -58,6 +59,7 @@ class Store:
     def __init__(self, redis: Redis, patient: Redis, prefix: str) -> None:
         scripts = Scripts(redis, prefix)
         self.campaigns = Campaigns(redis, patient, scripts, prefix)
+        self.lists = Lists(redis, scripts, prefix)
         self.queue = Queue(redis, scripts, prefix)
         self.fleet = Fleet(redis, scripts, prefix)
         self.health = Health(redis, scripts, prefix)

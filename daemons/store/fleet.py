@@ -121,11 +121,6 @@ class Fleet:
         """One worker's view, or NotFound."""
         return worker_view((await self._states([check_worker_id(worker_id)]))[0])
 
-    async def everyone(self) -> list[dict[str, Any]]:
-        """Every worker's view, the oldest first."""
-        states = await self._states(await self._identifiers())
-        return sorted((worker_view(state) for state in states), key=lambda view: str(view["registered_at"]))
-
     async def health(self, worker_id: str) -> dict[str, Any]:
         """One worker's health, or NotFound."""
         states = await self._states([check_worker_id(worker_id)])

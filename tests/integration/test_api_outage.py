@@ -31,7 +31,8 @@ BODIES = {
 
 def requests():
     for route in ROUTES:
-        if route.needs_store:
+        # Models lie on disk: that one is not there is known without Redis.
+        if route.needs_store and not route.path.startswith("/api/models"):
             yield route.method, filled(route.path), BODIES.get(route.path.rpartition("/")[2]) if route.body else None
 
 

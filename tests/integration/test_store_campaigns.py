@@ -10,6 +10,7 @@ from daemons.core.errors import Conflict, InvalidInput, StoreUnavailable
 from daemons.core.models import CampaignRequest, JobSpec
 from daemons.store import open_store
 from daemons.store.keys import campaign_of
+from daemons.store.lists import CampaignFilter, JobFilter
 from tests.support.store import AT_ONCE, CPU, GPU, URL, Drive, dump, eavesdropping, inconsistencies
 
 BYTES_PER_WAITING_JOB = 600
@@ -114,24 +115,6 @@ async def test_identifiers_are_unique_in_order_and_not_used_again_after_a_reset(
     campaigns += [(await drive.submit())[0].partition("-job-")[0] for _ in range(20)]
     numbers = [await number_of(campaign) for campaign in campaigns]
     assert numbers == sorted(set(numbers))
-
-
-async def test_the_newest_come_first_and_a_cursor_leads_on(drive):
-    campaigns = [(await drive.submit())[0].partition("-job-")[0] for _ in range(5)]
-    first = await drive.store.campaigns.newest(limit=2)
-    assert [view["campaign_id"] for view in first] == campaigns[:2:-1]
-    rest = await drive.store.campaigns.newest(limit=9, before=await number_of(campaigns[3]))
-    assert [view["campaign_id"] for view in rest] == campaigns[2::-1]
-
-
-async def test_rows_come_in_the_order_of_the_jobs_and_of_ended_ones_only(drive):
-    worker = await drive.worker()
-    jobs = await drive.submit(*(JobSpec(compute_unit=CPU, priority=priority) for priority in (0, 1, 2)))
-    for _ in range(2):
-        job = await drive.take(worker)
-        await drive.finish(job.job_id, worker)
-    campaign_id = (await drive.campaign(jobs[0]))["campaign_id"]
-    assert [row["JobId"] async for row in drive.store.campaigns.rows(campaign_id)] == [jobs[1], jobs[2]]
 
 
 async def test_credentials_in_the_models_address_are_shown_to_nobody_but_the_worker(drive):
@@ -321,8 +304,10 @@ async def test_many_callers_at_once_wait_for_a_connection_and_none_is_turned_awa
 async def test_a_server_that_is_not_there_is_a_sentence(tmp_path):
     async with open_store(f"unix://{tmp_path}/none.sock", "x:") as store:
         for step in (
-            store.fleet.everyone(),
-            store.campaigns.newest(limit=1),
+            store.lists.workers(limit=1),
+            store.lists.campaigns(CampaignFilter(), limit=1),
+            store.lists.jobs(JobFilter(), limit=1),
+            anext(store.lists.rows(JobFilter())),
             store.queue.status(),
             store.server.facts(),
             store.outbox.waiting(),

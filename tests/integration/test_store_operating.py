@@ -8,6 +8,7 @@ from daemons.core.errors import Conflict, NotFound, StaleAttempt
 from daemons.core.models import CampaignRequest, ClaimRequest, JobSpec
 from daemons.core.results import Samples
 from daemons.store.keys import campaign_of
+from daemons.store.lists import CampaignFilter
 from tests.support.store import CPU, GPU, LATER, URL, Drive, dump, eavesdropping
 
 
@@ -358,7 +359,7 @@ class TestRetention:
             with pytest.raises(NotFound):
                 await question
         assert [key for key in await dump(drive.store) if campaign in key] == []
-        assert await drive.store.campaigns.newest(limit=10) == []
+        assert (await drive.store.lists.campaigns(CampaignFilter(), limit=10)).items == []
 
     async def test_a_campaign_that_runs_or_was_opened_again_stays(self, drive):
         worker = await drive.worker()

@@ -28,7 +28,7 @@ async def test_a_device_is_known_again_by_its_identity(drive):
     assert await drive.worker("one", CPU, GPU) == first
     assert await drive.worker("two") != first
     assert (await drive.store.fleet.get(first))["capabilities"] == [CPU, GPU]
-    assert len(await drive.store.fleet.everyone()) == 2
+    assert len((await drive.store.lists.workers(limit=9)).items) == 2
 
 
 async def test_a_device_without_an_identity_is_known_by_its_name_and_address(drive):

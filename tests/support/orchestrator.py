@@ -83,7 +83,7 @@ class Api:
             content = await answer.read()
             wrong = disagreements(method, answer.url.raw_path, answer.status, answer.content_type, content)
             assert not wrong, f"{method} {path} answers {answer.status}: {'; '.join(wrong)}"
-            is_json = answer.content_type.endswith("json") and content
+            is_json = answer.content_type.endswith(("/json", "+json")) and content
             return Answer(answer.status, answer.headers, json.loads(content) if is_json else content.decode())
 
     async def worker(self, name: str = "one", *units: str, **more: Any) -> str:

@@ -13,6 +13,7 @@ from daemons.core.errors import InvalidInput, TooLarge, UnsupportedMediaType
 from daemons.core.models import MAX_BODY_BYTES
 from daemons.core.validation import decode_json
 from daemons.orchestrator.api.routes import ROUTE, content_of
+from daemons.store.lists import Page
 
 T = TypeVar("T")
 
@@ -25,6 +26,12 @@ def json_response(document: Any, status: int = HTTPStatus.OK, **headers: str) ->
     return web.Response(
         status=status, body=msgspec.json.encode(document), content_type="application/json", headers=headers
     )
+
+
+def listing(name: str, page: Page) -> web.Response:
+    """A page of a list; `next_cursor` leads on if there is more."""
+    more = {} if page.cursor is None else {"next_cursor": page.cursor}
+    return json_response({"count": len(page.items), name: page.items, **more})
 
 
 async def read_json(request: web.Request, wanted: type[T]) -> T:

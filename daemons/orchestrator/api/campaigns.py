@@ -15,15 +15,15 @@ from daemons.core.lifecycle import CampaignStatus
 from daemons.core.models import CampaignRequest, JobSpec
 from daemons.core.urls import check_model_url
 from daemons.orchestrator.api import examples
-from daemons.orchestrator.api.bodies import json_response, read_json
-from daemons.orchestrator.api.context import DUTIES, MODELS, STORE, WRITER
+from daemons.orchestrator.api.bodies import json_response, listing, read_json
+from daemons.orchestrator.api.context import DUTIES, MODELS, STORE
 from daemons.orchestrator.api.parameters import headers_of, query_of
-from daemons.orchestrator.api.routes import CSV, LOOK, OPERATE, Content, Route
+from daemons.orchestrator.api.routes import LOOK, OPERATE, Content, Route
 from daemons.orchestrator.modelstore.resolving import resolved
-from daemons.orchestrator.outputs import find_results_file
 from daemons.store import Store
 from daemons.store.campaigns import Submitted
 from daemons.store.keys import job_id_at
+from daemons.store.lists import CampaignFilter
 
 MAX_LISTED: Final = 1000
 MAX_KEY_LENGTH: Final = 200
@@ -52,6 +52,8 @@ class CampaignsQuery(Struct, frozen=True):
     """How many at most."""
     cursor: Annotated[int, Meta(ge=0, le=2**53)] | None = None
     """Where to go on: `next_cursor` of the answer before."""
+    status: CampaignStatus | None = None
+    """Those of this status alone."""
     kind: Literal["benchmark", "health", "all"] = "benchmark"
     """What people submit, checkups of devices, or both."""
 
@@ -138,11 +140,8 @@ def _answer(submitted: Submitted, jobs: list[JobSpec]) -> dict[str, Any]:
 async def list_campaigns(request: web.Request) -> web.Response:
     """Campaigns, the newest first; `next_cursor` leads on when there are more."""
     query = query_of(request, CampaignsQuery)
-    campaigns = await request.app[STORE].campaigns.newest(limit=query.limit, before=query.cursor, kind=query.kind)
-    listing: dict[str, Any] = {"count": len(campaigns), "campaigns": campaigns}
-    if len(campaigns) == query.limit:
-        listing["next_cursor"] = campaigns[-1]["campaign_id"].removeprefix("campaign-")
-    return json_response(listing)
+    wanted = CampaignFilter(kind=query.kind, status=query.status)
+    return listing("campaigns", await request.app[STORE].lists.campaigns(wanted, query.limit, query.cursor))
 
 
 async def show(request: web.Request) -> web.Response:
@@ -165,25 +164,6 @@ async def retry(request: web.Request) -> web.Response:
     outcome = await request.app[STORE].campaigns.retry(campaign_id)
     message = f"{outcome['retried']} failed jobs are open again"
     return json_response({"campaign_id": campaign_id, **outcome, "message": message})
-
-
-async def results(request: web.Request) -> web.Response:
-    """The rows of the jobs that have ended, in the order of the jobs."""
-    campaign_id = request.match_info["campaign_id"]
-    writer = request.app[WRITER]
-    try:
-        text = await writer.csv(campaign_id)
-    except NotFound:
-        path = find_results_file(writer.outputs, campaign_id)
-        if path is None:
-            raise
-        text = path.read_bytes().decode()
-    return web.Response(
-        text=text,
-        content_type="text/csv",
-        charset="utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{campaign_id}_results.csv"'},
-    )
 
 
 ROUTES: Final = (
@@ -220,14 +200,6 @@ ROUTES: Final = (
         LOOK,
         "Show a campaign",
         answers={200: Content(type=answers.Campaign, example=examples.CAMPAIGN)},
-    ),
-    Route(
-        "GET",
-        "/api/campaigns/{campaign_id}/results",
-        results,
-        LOOK,
-        "Show a campaign's results",
-        answers={200: Content(media=(CSV,))},
     ),
     Route(
         "POST",

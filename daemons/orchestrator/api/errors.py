@@ -16,6 +16,7 @@ STATUS: Final[dict[type[errors.BenchfleetError], HTTPStatus]] = {
     errors.UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.WrongHash: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.InvalidInput: HTTPStatus.BAD_REQUEST,
+    errors.NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
     errors.Conflict: HTTPStatus.CONFLICT,

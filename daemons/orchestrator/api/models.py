@@ -224,7 +224,8 @@ ROUTES: Final = (
         },
         headers=UploadHeaders,
         body=Content(media=(BYTES,), text="The model's bytes."),
-        refusals=(409, 412, 422, 507),
+        refusals=(409, 412, 422, 503, 507),
+        needs_store=False,
     ),
     Route(
         "GET",
@@ -234,7 +235,8 @@ ROUTES: Final = (
         "Show how far an upload is",
         answers={200: Content(type=answers_models.UploadState, headers=_FAR)},
         query=UploadQuery,
-        refusals=(413, 507),
+        refusals=(413, 503, 507),
+        needs_store=False,
     ),
     Route(
         "GET",

@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Final
+from typing import Annotated, Final
 
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from daemons.core import answers_fleet
 from daemons.core.errors import InvalidInput
-from daemons.core.lifecycle import SETTABLE_WORKER_STATUSES
+from daemons.core.lifecycle import SETTABLE_WORKER_STATUSES, WorkerStatus
 from daemons.core.models import (
     DrainRequest,
     StatusRequest,
 )
-from daemons.orchestrator.api.bodies import json_response, read_json
+from daemons.orchestrator.api.bodies import json_response, listing, read_json
 from daemons.orchestrator.api.context import DUTIES, STORE
 from daemons.orchestrator.api.parameters import query_of
-from daemons.orchestrator.api.routes import LOOK, OPERATE, WORK_OR_OPERATE, Content, Route
+from daemons.orchestrator.api.routes import CURSOR_ALLOWED, LOOK, OPERATE, WORK_OR_OPERATE, Content, Identifier, Route
+
+MAX_LISTED: Final = 10_000
+
+WorkerCursor = Annotated[str, Meta(pattern=r"^[0-9]{1,20}-worker-[0-9a-f]{1,32}$", extra={"allowed": CURSOR_ALLOWED})]
+
+
+class WorkersQuery(Struct, frozen=True):
+    """Which devices are listed."""
+
+    limit: Annotated[int, Meta(ge=1, le=MAX_LISTED)] = MAX_LISTED
+    """How many at most."""
+    cursor: WorkerCursor | None = None
+    """Where to go on: `next_cursor` of the answer before."""
+    status: WorkerStatus | None = None
+    """Those of this status alone."""
+    compute_unit: Identifier | None = None
+    """Those alone that offer this compute unit."""
 
 
 class RemoveQuery(Struct, frozen=True):
@@ -30,8 +47,11 @@ class RemoveQuery(Struct, frozen=True):
 
 async def list_workers(request: web.Request) -> web.Response:
     """Every device that has registered, the oldest first."""
-    workers = await request.app[STORE].fleet.everyone()
-    return json_response({"count": len(workers), "workers": workers})
+    query = query_of(request, WorkersQuery)
+    page = await request.app[STORE].lists.workers(
+        query.limit, status=query.status, compute_unit=query.compute_unit, after=query.cursor
+    )
+    return listing("workers", page)
 
 
 async def show(request: web.Request) -> web.Response:
@@ -113,7 +133,15 @@ async def health_of_all(request: web.Request) -> web.Response:
 _CONFLICT: Final = (HTTPStatus.CONFLICT,)
 
 ROUTES: Final = (
-    Route("GET", "/api/workers", list_workers, LOOK, "List devices", answers={200: answers_fleet.WorkerList}),
+    Route(
+        "GET",
+        "/api/workers",
+        list_workers,
+        LOOK,
+        "List devices",
+        answers={200: answers_fleet.WorkerList},
+        query=WorkersQuery,
+    ),
     Route("GET", "/api/workers/{worker_id}", show, LOOK, "Show a device", answers={200: answers_fleet.Worker}),
     Route(
         "GET",
