@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test check format bench-fidelity bench-store soak soak-long faults lock clean
+.PHONY: install demo test check format bench-fidelity bench-store bench-models soak soak-long faults lock clean
 
 install: $(STAMP)
 
@@ -39,6 +39,10 @@ bench-fidelity: install
 
 bench-store: install
 	$(BIN)/python -m tests.benchmarks.store
+
+# How fast a model of 1 GiB is taken in and given out, and that neither takes memory for it.
+bench-models: install
+	$(BIN)/python -m tests.benchmarks.models
 
 # Whether anything is lost or comes twice when processes are killed and stopped: real ones, for some minutes.
 soak: install

@@ -1,0 +1,109 @@
+"""A model reaches every device once its source has gone: uploaded, or fetched by the orchestrator for all."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import hashlib
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemons.client import Client
+from tests.benchmarks.models import MIB, measure
+from tests.support.light_models import light_models, serve_light_models
+from tests.support.processes import Api, running_up, until
+
+CPU = "CPU (ONNX)"
+MODEL = "light_squeezenet.onnx"
+OTHER = "light_shufflenet.onnx"
+DEVICES = 3
+
+
+def sha256_of(model: str) -> str:
+    return hashlib.sha256((light_models() / model).read_bytes()).hexdigest()
+
+
+def devices(api: Api) -> list[str]:
+    """All devices, once all are there."""
+
+    def look() -> list[str] | None:
+        workers = (api.get("/workers") or {"workers": []})["workers"]
+        return [worker["worker_id"] for worker in workers] if len(workers) == DEVICES else None
+
+    return until(look, f"{DEVICES} devices") or []
+
+
+def submit(api: Api, model_url: str, workers: list[str], **more: Any) -> str:
+    """A campaign of one job for each of the devices."""
+    job = {"compute_unit": CPU, "num_inference_runs": 3, "num_load_runs": 1, "warmup_runs": 1, **more}
+    jobs = [job | {"worker_id": worker} for worker in workers]
+    status, answer = api("POST", "/campaigns", {"model_url": model_url, "jobs": jobs})
+    assert status == 201, answer
+    return str(answer["campaign_id"])
+
+
+def rows_at_the_end(api: Api, campaign_id: str) -> list[dict[str, str]]:
+    until(lambda: (api.get(f"/campaigns/{campaign_id}") or {}).get("status") not in (None, "running"), "its end")
+    _, text = api("GET", f"/campaigns/{campaign_id}/results")
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def assert_measured_everywhere(rows: list[dict[str, str]], workers: list[str], model: str = MODEL) -> None:
+    assert {row["WorkerId"] for row in rows} == set(workers)
+    for row in rows:
+        assert (row["Status"], row["FileName"], row["ModelHash"]) == ("Complete", model, sha256_of(model)), row
+        assert float(row["InferenceMsMedian"]) > 0
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    with running_up(tmp_path_factory.mktemp("stack"), workers=DEVICES) as (_, running):
+        yield running
+
+
+def test_a_model_uploaded_once_is_benchmarked_on_three_devices_and_there_is_no_source(api: Api) -> None:
+    async def upload() -> Any:
+        async with Client(f"http://{api.host}:{api.port}") as client:
+            return await client.upload_model(light_models() / MODEL)
+
+    model = asyncio.run(upload())
+    assert model["sha256"] == sha256_of(MODEL)
+    workers = devices(api)
+    assert_measured_everywhere(rows_at_the_end(api, submit(api, model["model_url"], workers)), workers)
+
+
+def test_a_model_whose_source_goes_after_the_first_claim_reaches_the_other_devices(api: Api) -> None:
+    """The first device measures for long enough that the others fetch after the source has gone."""
+    workers = devices(api)
+    with serve_light_models() as source:
+        campaign_id = submit(api, f"{source}/{OTHER}", workers, num_inference_runs=100)
+        until(lambda: api.get(f"/campaigns/{campaign_id}")["model_sha256"], "the first device's claim")
+    assert api.get(f"/campaigns/{campaign_id}")["completed_jobs"] == 0
+    assert_measured_everywhere(rows_at_the_end(api, campaign_id), workers, OTHER)
+
+
+def test_without_pull_through_each_device_fetches_by_itself(tmp_path: Path) -> None:
+    """So that the test above shows what it says."""
+    with running_up(tmp_path, workers=DEVICES, BENCHFLEET_MODELS__PULL_THROUGH="false") as (_, api):
+        workers = devices(api)
+        with serve_light_models() as source:
+            first = submit(api, f"{source}/{MODEL}", workers[:1])
+            assert_measured_everywhere(rows_at_the_end(api, first), workers[:1])
+            url = f"{source}/{MODEL}"
+        rows = rows_at_the_end(api, submit(api, url, workers[1:]))
+        assert {row["Status"] for row in rows} == {"Failed"}
+        assert "could not be fetched" in rows[0]["Remark"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a process's highest memory")
+def test_a_large_model_passes_in_constant_memory(tmp_path: Path) -> None:
+    """`python -m tests.benchmarks.models` shows the same with as many GiB as one likes."""
+    costs = measure(256 * MIB, tmp_path)
+    assert costs.is_the_same
+    assert costs.orchestrator_grew_bytes < 64 * MIB
+    assert costs.client_peak_bytes < 128 * MIB
