@@ -125,6 +125,16 @@ class RetriedCampaign(Struct, frozen=True, kw_only=True):
     message: str
 
 
+class DeletedCampaign(Struct, frozen=True, kw_only=True):
+    """What the deleting of a campaign has done."""
+
+    campaign_id: str
+    deleted: bool
+    jobs: Count
+    """How many went with it."""
+    message: str
+
+
 class Judged(Struct, frozen=True, kw_only=True):
     """What a health job has shown of its device."""
 

@@ -15,19 +15,17 @@ EVERY_S: Final = 60.0
 
 
 class Retention:
-    """One round forgets all that is due, in portions. `days` None keeps everything."""
+    """One round forgets all that is due, in portions. `days` None keeps all that nobody has deleted."""
 
     def __init__(self, store: Store, days: float | None) -> None:
         self._store = store
-        self._days = days
+        self._keep_s = None if days is None else days * DAY_S
 
     async def round(self) -> None:
         """Forget what is due. Raises StoreUnavailable."""
-        if self._days is None:
-            return
         forgotten, has_more = 0, True
         while has_more:
-            campaigns, has_more = await self._store.campaigns.forget_old(self._days * DAY_S)
+            campaigns, has_more = await self._store.campaigns.forget_old(self._keep_s)
             forgotten += campaigns
         if forgotten:
-            log.info("old campaigns forgotten", campaigns=forgotten, after_days=self._days)
+            log.info("old campaigns forgotten", campaigns=forgotten)

@@ -102,12 +102,21 @@ class Campaigns:
         """Open one failed job again: its campaign's ``status``, and how many were ``retried``; or NotFound."""
         return await self._scripts.run("retry", campaign_id=campaign_of(job_id), job_id=job_id)
 
-    async def forget_old(self, keep_s: float, limit: int = 5000) -> tuple[int, bool]:
+    async def delete(self, campaign_id: str) -> int:
+        """Forget a campaign that has ended and whose file is written; how many jobs it had.
+
+        Raises NotFound, or Conflict if it is not to be forgotten now. `forget_old` removes its jobs.
+        """
+        answer = await self._scripts.run("delete_campaign", campaign_id=check_campaign_id(campaign_id))
+        return int(answer["jobs"])
+
+    async def forget_old(self, keep_s: float | None, limit: int = 5000) -> tuple[int, bool]:
         """Forget campaigns that ended longer ago and whose file is written: how many, and whether there is more to do.
 
-        At most `limit` jobs are removed at a time.
+        None forgets no other than those that were deleted. At most `limit` jobs are removed at a time.
         """
-        answer = await self._scripts.run("forget_old", keep_ms=keep_s * 1000, limit=limit)
+        keep_ms = None if keep_s is None else keep_s * 1000
+        answer = await self._scripts.run("forget_old", keep_ms=keep_ms, limit=limit)
         return int(answer["campaigns"]), bool(answer["more"])
 
     async def cancel_job(self, job_id: str) -> dict[str, Any]:

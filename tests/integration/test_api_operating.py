@@ -8,7 +8,7 @@ import shutil
 from daemons.orchestrator.duties import Duty
 from daemons.orchestrator.retention import Retention
 from tests.support.orchestrator import QUICK, orchestrating
-from tests.support.store import CPU, comes_true
+from tests.support.store import CPU, comes_true, dump
 
 DUTIES = {"reaper", "writer", "retention", "checkups", "models"}
 
@@ -113,6 +113,33 @@ async def test_old_campaigns_leave_and_their_files_answer_for_them(api, store):
     assert (await api("GET", f"/campaigns/{campaign}")).status == 404
     after = await api("GET", f"/campaigns/{campaign}/results")
     assert (after.status, after.document) == (200, before)
+
+
+async def test_deleting_a_campaign(api, store):
+    worker = await api.worker()
+    campaign = (await api.submit(*[{"compute_unit": "CPU (ONNX)"}] * 2))["campaign_id"]
+    refused = await api("DELETE", f"/campaigns/{campaign}")
+    assert (refused.status, refused.is_problem) == (409, True)
+    assert f"POST /api/campaigns/{campaign}/cancel" in refused.document["error"]
+    await api.report(worker, await api.claim(worker), LoadMsMedian=1.5)
+    await api("POST", f"/campaigns/{campaign}/cancel")
+    results = (await api("GET", f"/campaigns/{campaign}/results")).document
+    deleted = await api("DELETE", f"/campaigns/{campaign}")
+    assert (deleted.status, deleted.document["deleted"], deleted.document["jobs"]) == (200, True, 2)
+    for path in (f"/campaigns/{campaign}", f"/jobs/{campaign}-job-0"):
+        assert (await api("GET", path)).status == 404
+    assert (await api("DELETE", f"/campaigns/{campaign}")).status == 404
+    assert (await api("GET", f"/campaigns/{campaign}/results")).document == results
+    assert [key for key in await dump(store) if campaign in key] == []
+
+
+async def test_what_a_deletion_has_left_goes_with_the_next_round_also_where_everything_is_kept(api, store):
+    campaign = (await api.submit())["campaign_id"]
+    await api("POST", f"/campaigns/{campaign}/cancel")
+    await result_files(api)
+    await store.campaigns.delete(campaign)
+    await Retention(store, days=None).round()
+    assert [key for key in await dump(store) if campaign in key] == []
 
 
 async def test_health_tells_who_does_the_duties_and_how_late_they_are(api):

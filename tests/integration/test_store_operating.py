@@ -396,6 +396,33 @@ class TestRetention:
         assert await drive.store.campaigns.forget_old(0.0, limit=10) == (0, False)
         assert [key for key in await dump(drive.store) if campaign in key] == []
 
+    async def test_one_is_deleted_by_hand_once_it_has_ended_and_its_file_is_written(self, drive):
+        (kept,) = await drive.submit()
+        (job_id, *_) = await drive.submit(*[JobSpec(compute_unit=CPU)] * 3)
+        campaign = campaign_of(job_id)
+        for reason in ("is running; end it first", "not yet on disk"):
+            with pytest.raises(Conflict, match=reason):
+                await drive.store.campaigns.delete(campaign)
+            await drive.store.campaigns.cancel(campaign)
+        await filed(drive, campaign)
+        async with eavesdropping(drive.store) as heard:
+            assert await drive.store.campaigns.delete(campaign) == 3
+            assert [(event["type"], event["state"]) for event in await heard()] == [
+                ("campaign_removed", {"campaign_id": campaign})
+            ]
+        with pytest.raises(NotFound):
+            await drive.store.campaigns.delete(campaign)
+        assert await drive.store.campaigns.forget_old(None, limit=2) == (0, True)
+        assert await drive.store.campaigns.forget_old(None, limit=2) == (0, False)
+        assert [key for key in await dump(drive.store) if campaign in key] == []
+        assert await drive.status(kept) == "pending"
+
+    async def test_a_checkup_has_no_file_to_wait_for(self, drive):
+        worker = await drive.worker()
+        started = await drive.store.health.start(worker)
+        await drive.store.campaigns.cancel(started["campaign_id"])
+        assert await drive.store.campaigns.delete(started["campaign_id"]) == 1
+
 
 class TestDuties:
     async def test_the_holders_word_is_known_to_all_and_nobody_elses(self, drive):

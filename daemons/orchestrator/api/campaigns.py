@@ -16,7 +16,7 @@ from daemons.core.models import CampaignRequest, JobSpec
 from daemons.core.urls import check_model_url
 from daemons.orchestrator.api import examples
 from daemons.orchestrator.api.bodies import json_response, listing, read_json
-from daemons.orchestrator.api.context import DUTIES, MODELS, STORE
+from daemons.orchestrator.api.context import DUTIES, MODELS, STORE, WRITER
 from daemons.orchestrator.api.parameters import headers_of, query_of
 from daemons.orchestrator.api.routes import LOOK, OPERATE, Content, Route
 from daemons.orchestrator.modelstore.resolving import resolved
@@ -166,6 +166,18 @@ async def retry(request: web.Request) -> web.Response:
     return json_response({"campaign_id": campaign_id, **outcome, "message": message})
 
 
+async def delete(request: web.Request) -> web.Response:
+    """Forget a campaign that has ended, with its jobs and samples. Its CSV file stays, and answers for its results."""
+    campaign_id, store = request.match_info["campaign_id"], request.app[STORE]
+    await request.app[WRITER].flush()
+    jobs = await store.campaigns.delete(campaign_id)
+    has_more = True
+    while has_more:
+        _, has_more = await store.campaigns.forget_old(None)
+    message = f"the campaign and its {jobs} jobs are forgotten; CSV files stay"
+    return json_response({"campaign_id": campaign_id, "deleted": True, "jobs": jobs, "message": message})
+
+
 ROUTES: Final = (
     Route(
         "POST",
@@ -216,6 +228,15 @@ ROUTES: Final = (
         OPERATE,
         "Retry what has failed",
         answers={200: answers.RetriedCampaign},
+        refusals=(HTTPStatus.CONFLICT,),
+    ),
+    Route(
+        "DELETE",
+        "/api/campaigns/{campaign_id}",
+        delete,
+        OPERATE,
+        "Delete a campaign",
+        answers={200: answers.DeletedCampaign},
         refusals=(HTTPStatus.CONFLICT,),
     ),
 )

@@ -1,9 +1,9 @@
--- Forgets campaigns that ended longer ago than they are kept, and whose file is on disk, if they have one: at once for whoever asks for
--- them, their jobs in portions, so that no step is long.
--- arg: keep_ms, limit = jobs at most -> {campaigns, jobs, more = whether there is more to do now}
+-- Forgets campaigns that ended longer ago than they are kept, and whose file is on disk, if they have one; then removes
+-- the jobs of all that were forgotten, in portions, so that no step is long.
+-- arg: keep_ms, or null for for ever, limit = jobs at most -> {campaigns, jobs, more = whether there is more to do now}
 
-local cutoff = integer_text(tonumber(now_ms()) - arg.keep_ms)
-local jobs, campaigns = 0, 0
+local MOST_CAMPAIGNS = 100
+local campaigns, jobs = 0, 0
 
 local function sweep(campaign_id, total, from)
   local position = from
@@ -19,15 +19,17 @@ local function sweep(campaign_id, total, from)
   end
 end
 
-local function forget(campaign_id, campaign)
-  redis.call('UNLINK', campaign_key(campaign_id), campaign_key(campaign_id) .. ':specs')
-  redis.call('ZREM', P .. 'campaigns', campaign_id)
-  redis.call('ZREM', P .. 'checkup_campaigns', campaign_id)
-  redis.call('ZREM', P .. 'ended', campaign_id)
-  campaigns = campaigns + 1
-  count('campaigns_forgotten')
-  publish('campaign_removed', next_version(), { campaign_id = campaign_id })
-  sweep(campaign_id, tonumber(campaign.total), 0)
+local due = {}
+if given(arg.keep_ms) then
+  local cutoff = integer_text(tonumber(now_ms()) - arg.keep_ms)
+  due = redis.call('ZRANGE', P .. 'ended', '-inf', cutoff, 'BYSCORE', 'LIMIT', 0, MOST_CAMPAIGNS)
+end
+for _, campaign_id in ipairs(due) do
+  local campaign = read(campaign_key(campaign_id))
+  if campaign.filed or campaign.kind == HEALTH then
+    forget_campaign(campaign_id, campaign)
+    campaigns = campaigns + 1
+  end
 end
 
 local leaving = redis.call('HGETALL', P .. 'leaving')
@@ -37,10 +39,5 @@ for index = 1, #leaving, 2 do
     sweep(leaving[index], rest.total, rest.from)
   end
 end
-for _, campaign_id in ipairs(redis.call('ZRANGE', P .. 'ended', '-inf', cutoff, 'BYSCORE', 'LIMIT', 0, 100)) do
-  local campaign = read(campaign_key(campaign_id))
-  if jobs < arg.limit and (campaign.filed or campaign.kind == HEALTH) then
-    forget(campaign_id, campaign)
-  end
-end
-return reply({ campaigns = campaigns, jobs = jobs, more = jobs >= arg.limit })
+local more = redis.call('HLEN', P .. 'leaving') > 0 or campaigns == MOST_CAMPAIGNS
+return reply({ campaigns = campaigns, jobs = jobs, more = more })

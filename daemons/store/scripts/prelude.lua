@@ -225,6 +225,17 @@ local function open_campaign(campaign_id, state, specs, jobs)
   return created_at
 end
 
+-- Takes an ended campaign out of everybody's sight. Its jobs are removed afterwards, in portions: see forget_old.lua.
+local function forget_campaign(campaign_id, campaign)
+  redis.call('UNLINK', campaign_key(campaign_id), campaign_key(campaign_id) .. ':specs')
+  redis.call('ZREM', P .. 'campaigns', campaign_id)
+  redis.call('ZREM', P .. 'checkup_campaigns', campaign_id)
+  redis.call('ZREM', P .. 'ended', campaign_id)
+  redis.call('HSET', P .. 'leaving', campaign_id, cjson.encode({ total = tonumber(campaign.total), from = 0 }))
+  count('campaigns_forgotten')
+  publish('campaign_removed', next_version(), { campaign_id = campaign_id })
+end
+
 -- Workers -----------------------------------------------------------------------------------------------------------
 
 -- The worker's process that calls is not the one that registered last.
