@@ -6,6 +6,7 @@ No lease vanishes, none stays for ever, and what was measured is as long as it w
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.soak.layout import Layout, Shim
 from tests.soak.stack import LONG
 from tests.support import preload
 from tests.support.scale import scaled, tell
-from tests.support.store import CPU, Drive
+from tests.support.store import CPU, Drive, comes_true
 
 HOUR_S = 3600
 LEASES_S = 1.6
@@ -77,6 +78,16 @@ async def skewed(tmp_path):
     await server.stop()
 
 
+async def set_back(drive, offset):
+    """By an hour; the server, which keeps the time that it has read for a moment, has seen it when this returns."""
+
+    async def is_seen():
+        return time.time() - (await drive.store.server._redis.time())[0] > HOUR_S / 2
+
+    preload.set_offset(offset, -HOUR_S)
+    await comes_true(is_seen, "the server's clock to be set")
+
+
 async def test_a_retry_comes_though_the_clock_of_redis_was_set_back(skewed):
     drive, offset = skewed
     worker = await drive.worker()
@@ -86,7 +97,7 @@ async def test_a_retry_comes_though_the_clock_of_redis_was_set_back(skewed):
     assert await drive.delayed() == [job_id]
     assert await drive.store.queue.promote_due() == 0
 
-    preload.set_offset(offset, -HOUR_S)
+    await set_back(drive, offset)
 
     assert await drive.store.queue.promote_due() == 1
     await drive.beat(worker)
@@ -103,6 +114,6 @@ async def test_a_device_that_was_to_be_passed_over_is_not_passed_over_for_an_hou
     await drive.beat(worker)
     assert await drive.claim(worker) is None
 
-    preload.set_offset(offset, -HOUR_S)
+    await set_back(drive, offset)
 
     assert (await drive.take(worker)).attempt == 2

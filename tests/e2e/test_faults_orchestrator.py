@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import time
 
+import pytest
+
 from tests.soak.harness import conclude, fleet
 from tests.soak.layout import Layout
 from tests.soak.stack import CHILD, LONG
@@ -46,6 +48,7 @@ async def beats(stack):
     return {worker["worker_id"]: (worker["last_heartbeat"], worker["current_job"]) for worker in workers}
 
 
+@pytest.mark.timeout(scaled(small=120, full=900))
 async def test_running_jobs_are_adopted_each_time_and_none_is_run_again(tmp_path):
     async with fleet(tmp_path, Layout(workers=2)) as (stack, clients):
         campaign = await clients.submit(2, model=LONG, num_inference_runs=100_000)
