@@ -14,6 +14,7 @@ from daemons.orchestrator import daemon
 from daemons.orchestrator.modelstore import puller
 from daemons.transfer import persistence
 from daemons.transfer.download import Limits, NotFetched, NotKept
+from daemons.transfer.partial import Partial
 from daemons.worker import home, models
 from daemons.worker.home import Home
 from daemons.worker.models import ModelCache
@@ -357,3 +358,48 @@ async def test_a_damaged_copy_is_noticed_and_not_measured(api, tmp_path):
     async with device(api, tmp_path / "a") as cache:
         with pytest.raises(NotFetched, match="copy of the model is damaged"):
             await cache.fetch("model:net.onnx", sha(CONTENT), nothing)
+
+
+async def test_the_workers_token_goes_to_its_orchestrator_and_nowhere_else(store, tmp_path, source):
+    """Not to the model's source, of whichever of the two fetches from there."""
+    tokens = {}
+    for role in ("worker", "operator"):
+        path = tmp_path / f"{role}.token"
+        path.write_text(f"{role}-secret-0123456789\n")
+        path.chmod(0o600)
+        tokens[role] = str(path)
+    http = HttpSettings(port=0, worker_token_file=tokens["worker"], operator_token_file=tokens["operator"])
+    source.files["other.onnx"] = b"\x08\x07 fetched by the device itself"
+    async with (
+        orchestrating(store, tmp_path / "outputs", http=http) as api,
+        Client(api.url, tokens["operator"]) as user,
+    ):
+        jobs = [{"compute_unit": CPU}]
+        campaign = await user.submit({"model_url": source.url("m.onnx"), "jobs": jobs})
+        async with Client(api.url, tokens["worker"]) as client:
+            limits = Limits(max_bytes=10**9, own_origin=api.url)
+            cache = ModelCache(tmp_path / "a", limits, limit_bytes=10**9, home=Home(client))
+            model = await cache.fetch(source.url("m.onnx"), None, nothing, campaign_id=campaign["campaign_id"])
+            assert model.path.read_bytes() == CONTENT
+            await cache.fetch(source.url("other.onnx"), None, nothing)
+        async with Client(api.url) as stranger:
+            cache = ModelCache(tmp_path / "b", limits, limit_bytes=10**9, home=Home(stranger))
+            with pytest.raises(NotFetched, match="needs a token"):
+                await cache.fetch(f"model:sha256:{sha(CONTENT)}", sha(CONTENT), nothing)
+    assert len(source.requests) == 2
+    assert all("Authorization" not in request.headers for request in source.requests)
+
+
+async def test_an_orchestrator_that_sends_elsewhere_is_not_followed(tmp_path, source):
+    """A redirect would take the token along, or lead past the rules for addresses."""
+    async with serving_models() as posing:
+        posing.behaviour[f"api/models/sha256/{sha(CONTENT)}"] = status(302, Location=source.url("m.onnx"))
+        async with Client(posing.origin) as client:
+            cache = ModelCache(tmp_path / "a", Limits(max_bytes=10**9), limit_bytes=10**9, home=Home(client))
+            with pytest.raises(NotFetched):
+                await asyncio.wait_for(cache._home.fetch(sha(CONTENT), *_partial(tmp_path), nothing), 20)
+    assert source.requests == []
+
+
+def _partial(folder):
+    return Partial(folder / "part"), Limits(max_bytes=10**9)

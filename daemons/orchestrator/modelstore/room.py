@@ -103,5 +103,6 @@ def shown_size(size_bytes: int) -> str:
     """A size for people."""
     for unit, scale in (("GB", GB), ("MB", 10**6), ("kB", 10**3)):
         if size_bytes >= scale:
-            return f"{size_bytes / scale:.3g} {unit}"
+            number = size_bytes / scale
+            return f"{number:,.0f} {unit}" if number >= 1000 else f"{number:.3g} {unit}"
     return f"{size_bytes} bytes"
