@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from datetime import datetime
 
 import pytest
 
 from tests.soak.harness import conclude, fleet
-from tests.soak.layout import Layout
-from tests.soak.stack import CHILD, LONG, PATIENCE_S
-from tests.soak.watching import claimed_again, next_claim, program_of, reported
+from tests.soak.layout import SLEEPING, Layout
+from tests.soak.stack import CHILD, PATIENCE_S
+from tests.soak.watching import all_have_ended, all_live, claimed_again, next_claim, program_of, reported
 from tests.support import netns
 from tests.support.scale import IS_FULL, scaled, tell
 
@@ -41,6 +42,7 @@ def layout(cable, workers):
     """The first worker is at the far end, the others are here."""
     return Layout(
         workers=workers,
+        engines=SLEEPING,
         fleet=FLEET,
         host=cable.host,
         worker_prefix=lambda place: cable.prefix if place == 0 else [],
@@ -58,9 +60,9 @@ async def drained_apart_from_far(stack):
     return workers["device 0"], near
 
 
-async def measured_far(stack, clients, runs):
+async def measured_far(stack, clients, seconds):
     """A job that is being measured at the far end."""
-    campaign = asyncio.create_task(clients.submit(model=LONG, num_inference_runs=runs, num_load_runs=1))
+    campaign = asyncio.create_task(clients.submit_sleeper(seconds))
     claim = await next_claim(stack)
     await campaign
 
@@ -90,7 +92,7 @@ async def job_of(stack, claim):
 async def test_a_cut_within_the_lease_costs_nothing(tmp_path, cable):
     async with fleet(tmp_path, layout(cable, 2)) as (stack, clients):
         far, near = await drained_apart_from_far(stack)
-        claim = await measured_far(stack, clients, 100_000)
+        claim = await measured_far(stack, clients, math.inf)
         await stack.insist("POST", f"/workers/{near[0]}/undrain")
         children = (await program_of(stack, far)).descendants(CHILD)
 
@@ -101,7 +103,7 @@ async def test_a_cut_within_the_lease_costs_nothing(tmp_path, cable):
 
         job = await job_of(stack, claim)
         assert (job["status"], job["attempt"], job["worker_id"]) == ("running", 1, far)
-        assert all(child.is_running() for child in children)
+        assert all_live(children)
         await clients.cancel(job["campaign_id"])
         assert (await conclude(stack, clients)).sentences == []
     tell(f"network cut for {SHORT_CUT_S:.0f} s", run_again=0)
@@ -109,7 +111,7 @@ async def test_a_cut_within_the_lease_costs_nothing(tmp_path, cable):
 
 async def test_a_result_that_nobody_has_overtaken_is_taken_after_a_cut_beyond_the_lease(tmp_path, cable):
     async with fleet(tmp_path, layout(cable, 1)) as (stack, clients):
-        claim = await measured_far(stack, clients, 100)
+        claim = await measured_far(stack, clients, INTERVAL_S)
         outbox = stack.made.state_of(0) / "outbox"
 
         cable.cut()
@@ -133,7 +135,7 @@ async def test_a_result_that_nobody_has_overtaken_is_taken_after_a_cut_beyond_th
 async def test_a_measurement_that_was_given_to_another_is_killed_after_a_cut_beyond_the_lease(tmp_path, cable):
     async with fleet(tmp_path, layout(cable, 2)) as (stack, clients):
         far, near = await drained_apart_from_far(stack)
-        claim = await measured_far(stack, clients, 100_000)
+        claim = await measured_far(stack, clients, math.inf)
         await stack.insist("POST", f"/workers/{near[0]}/undrain")
         children = (await program_of(stack, far)).descendants(CHILD)
 
@@ -141,12 +143,12 @@ async def test_a_measurement_that_was_given_to_another_is_killed_after_a_cut_bey
         began = time.monotonic()
         await claimed_again(stack, claim)
         await asyncio.sleep(max(0.0, began + LONG_CUT_S - time.monotonic()))
-        assert all(child.is_running() for child in children)
+        assert all_live(children)
         cable.mend()
         mended = time.monotonic()
 
         async def are_gone():
-            return not any(child.is_running() for child in children)
+            return all_have_ended(children)
 
         await stack.until(are_gone, "the end of the measuring process")
         killed_s = time.monotonic() - mended

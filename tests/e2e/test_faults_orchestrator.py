@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 
 import pytest
 
 from tests.soak.harness import conclude, fleet
-from tests.soak.layout import Layout
-from tests.soak.stack import CHILD, LONG
+from tests.soak.layout import SLEEPING, Layout
+from tests.soak.stack import CHILD
+from tests.soak.watching import all_live, has_ended
 from tests.support.scale import IS_FULL, scaled, tell
 
 KILLS = scaled(small=10, full=100)
@@ -37,7 +39,7 @@ async def test_a_server_that_hung_when_its_owner_was_killed_does_not_come_back_b
         hung.suspend()
         await killed_and_ready_s(stack)
         await clients.submit()
-        assert not hung.is_running()
+        assert has_ended(hung)
         assert stack.server_process().pid != hung.pid
         assert len(await clients.open_campaigns()) == 2
 
@@ -50,8 +52,8 @@ async def beats(stack):
 
 @pytest.mark.timeout(scaled(small=120, full=900))
 async def test_running_jobs_are_adopted_each_time_and_none_is_run_again(tmp_path):
-    async with fleet(tmp_path, Layout(workers=2)) as (stack, clients):
-        campaign = await clients.submit(2, model=LONG, num_inference_runs=100_000)
+    async with fleet(tmp_path, Layout(workers=2, engines=SLEEPING)) as (stack, clients):
+        campaign = await clients.submit_sleeper(math.inf, jobs=2)
 
         async def both_run():
             return all(worker.descendants(CHILD) for worker in stack.workers)
@@ -69,7 +71,7 @@ async def test_running_jobs_are_adopted_each_time_and_none_is_run_again(tmp_path
                 return all(now[worker][0] > heard and now[worker][1] == job for worker, (heard, job) in before.items())
 
             await stack.until(are_heard_again, "beats of both workers")
-        assert all(child.is_running() for child in children)
+        assert all_live(children)
         jobs = [(await stack.insist("GET", f"/jobs/{campaign}-job-{place}"))["job"] for place in range(2)]
         await clients.cancel(campaign)
         verdict = await conclude(stack, clients)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 
 from tests.soak import planted
 from tests.soak.harness import conclude, fleet
-from tests.soak.layout import Layout
-from tests.soak.stack import CHILD, LONG
-from tests.soak.watching import claimed_again, is_measuring, next_claim, program_of, reported, stopped
+from tests.soak.layout import SLEEPING, Layout
+from tests.soak.stack import CHILD
+from tests.soak.watching import all_have_ended, claimed_again, is_measuring, next_claim, program_of, reported, stopped
 from tests.support.scale import tell
 
 
@@ -27,8 +28,8 @@ async def test_its_late_result_is_refused_and_the_job_has_one_row(tmp_path):
 
 
 async def test_its_measuring_process_is_killed_when_it_hears_of_it(tmp_path):
-    async with fleet(tmp_path, Layout(workers=2)) as (stack, clients):
-        campaign = asyncio.create_task(clients.submit(model=LONG, num_inference_runs=100_000))
+    async with fleet(tmp_path, Layout(workers=2, engines=SLEEPING)) as (stack, clients):
+        campaign = asyncio.create_task(clients.submit_sleeper(math.inf))
         claim = await next_claim(stack)
         await stack.until(lambda: is_measuring(stack, claim), "the measurement")
         worker = await program_of(stack, claim.worker_id)
@@ -39,7 +40,7 @@ async def test_its_measuring_process_is_killed_when_it_hears_of_it(tmp_path):
         went_on = time.monotonic()
 
         async def are_gone():
-            return not any(child.is_running() for child in children)
+            return all_have_ended(children)
 
         assert children
         await stack.until(are_gone, "the end of the measuring process")

@@ -8,7 +8,9 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from daemons.core.models import MAX_RUNS
 from daemons.core.units import CPU_ONNX
+from tests.soak.layout import RUN_MS, SLEEPER
 from tests.soak.stack import TINY, Stack
 
 MOST_JOBS = 5
@@ -53,6 +55,12 @@ class Clients:
         assert answer["status_code"] == 201, answer
         self.acknowledged[answer["campaign_id"]] = answer["total_jobs"]
         return str(answer["campaign_id"])
+
+    async def submit_sleeper(self, seconds: float, jobs: int = 1) -> str:
+        """A campaign whose jobs are measured for so long; for as long as can be, if that is infinite."""
+        runs = int(min(seconds * 1000 / RUN_MS, MAX_RUNS))
+        spec = {"num_inference_runs": runs, "num_load_runs": 1, "warmup_runs": 0}
+        return await self.submit(jobs, compute_unit=SLEEPER, **spec)
 
     def _job(self) -> dict[str, Any]:
         runs, loads = (

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from daemons.store.embedded import server_arguments, server_binary, socket_path
-from tests.soak.kept import Kept
+from tests.soak.kept import ROOT, Kept
 from tests.soak.launch import Setup, command
 from tests.support import preload
 from tests.support.processes import environment
@@ -27,6 +27,13 @@ SCALED_BY_30 = {
 """Leases by which workers are judged, and the pace of what judges them."""
 TAKE_OVER_S = 0.5
 """The lease of the duties; a thirtieth would be lost by every hiccup of a busy machine."""
+
+
+SLEEPER = "CPU (Sleeps)"
+"""A unit that is measured in a process like any other, and takes no processor from what is being tested."""
+SLEEPING = {SLEEPER: "tests.support.odd_engines:SleepsLong"}
+RUN_MS = 10
+"""What a run on it takes."""
 
 
 class Shim(Enum):
@@ -131,7 +138,7 @@ class Programs:
         )
         state = str(self.state_of(place))
         line = command(setup, "worker", "--url", url, "--state-dir", state, "--name", f"device {place}")
-        environ = {"BENCHFLEET_LIMITS__DRAIN_TIMEOUT_S": "1", **self._layout.worker_environ}
+        environ = {"BENCHFLEET_LIMITS__DRAIN_TIMEOUT_S": "1", "PYTHONPATH": str(ROOT), **self._layout.worker_environ}
         return self._kept(name, [*self._layout.worker_prefix(place), *line], environ | self._shimmed(name))
 
     def _kept(self, name: str, line: list[str], environ: dict[str, str]) -> Kept:

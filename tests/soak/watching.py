@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
+
+import psutil
 
 from tests.soak.kept import Kept
 from tests.soak.stack import Stack
@@ -69,6 +71,24 @@ async def program_of(stack: Stack, worker_id: str) -> Kept:
     """The worker's program, by the name that the harness gave its device."""
     worker: dict[str, Any] = await stack.insist("GET", f"/workers/{worker_id}")
     return stack.workers[int(worker["device_name"].rpartition(" ")[2])]
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Gone, or dead and only to be reaped by its parent, or by whoever got it when that died."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def all_live(processes: Iterable[psutil.Process]) -> bool:
+    """Whether none of them has ended."""
+    return not any(has_ended(process) for process in processes)
+
+
+def all_have_ended(processes: Iterable[psutil.Process]) -> bool:
+    """Whether none of them is left."""
+    return all(has_ended(process) for process in processes)
 
 
 @contextlib.contextmanager

@@ -80,6 +80,22 @@ class Sleeps(Odd):
         return Waits()
 
 
+class Dozes(Waits):
+    """A run of ten milliseconds, without a processor."""
+
+    def run(self, feed):
+        time.sleep(0.01)
+
+
+class SleepsLong(Odd):
+    """Works, for as long as is wanted, and disturbs nobody."""
+
+    units = ("CPU (Sleeps)",)
+
+    def load(self, path, unit, options):
+        return Dozes()
+
+
 class WaitsOnNvidia(Waits):
     """Says that it ran on NVIDIA's GPU."""
 
