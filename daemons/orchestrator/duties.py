@@ -152,7 +152,7 @@ class DutyRounds:
         for duty in due:
             await duty.do()
             self._done_at[duty.name] = _now_s()
-        done = [duty.name for duty in due]
+        done = {name: _now_s() - at_s for name, at_s in self._done_at.items()}
         await self._store.duties.note(self.state.replica, done, self._problems(), self._mark)
 
     async def _pause(self) -> None:

@@ -46,9 +46,13 @@ class Duties:
         answer = await self._scripts.run("take_duties", holder=holder, counter=stale_counter)
         return Lease(holder=answer["holder"], counter=int(answer["counter"]))
 
-    async def note(self, holder: str, done: list[str], problems: dict[str, str], outputs: str) -> None:
-        """Note what `holder` has done now and what it could not do. Nothing happens if it has lost the lease."""
-        await self._scripts.run("note_duties", holder=holder, done=done, problems=problems, outputs=outputs)
+    async def note(self, holder: str, done: dict[str, float], problems: dict[str, str], outputs: str) -> None:
+        """Note how many seconds ago `holder` has done each duty, and what it could not do.
+
+        Nothing happens if it has lost the lease.
+        """
+        done_ms = {name: round(ago_s * 1000) for name, ago_s in done.items()}
+        await self._scripts.run("note_duties", holder=holder, done=done_ms, problems=problems, outputs=outputs)
 
     async def facts(self) -> FleetFacts:
         """How the duties stand, and what has happened to the fleet's jobs."""

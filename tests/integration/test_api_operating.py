@@ -154,6 +154,17 @@ async def test_health_tells_who_does_the_duties_and_how_late_they_are(api):
     assert (await api("GET", "/health")).document["problems"] == []
 
 
+async def test_after_a_reset_it_is_known_still_when_each_duty_was_done(api, store):
+    """One that is done once a minute would look late until its time comes: on an orchestrator that runs for long."""
+
+    async def all_done() -> bool:
+        return set((await api("GET", "/health")).document["duties"]["lag_s"]) == DUTIES
+
+    await comes_true(all_done, "every duty to have been done once")
+    await api("POST", "/reset")
+    await comes_true(all_done, "that to be known again")
+
+
 async def test_a_duty_that_fails_is_known_to_every_replica(store, tmp_path):
     """The one that serves the request need not be the one that can't write."""
     async with (

@@ -59,6 +59,8 @@ BAD_QUERIES = [
     ("/campaigns?kind=null", "kind", "one of all, benchmark, health"),
     ("/campaigns?cursor=null", "cursor", "a whole number"),
     ("/campaigns?cursor=-1", "cursor", "a whole number"),
+    ("/results/all?since=0.5", "since", "2025-01-09T14:13:20Z"),
+    ("/results/all?since=2025-01-09T14:13:20", "since", "a time with its zone"),
     ("/campaigns?cursor=%00", "cursor", "\\u0000"),
 ]
 

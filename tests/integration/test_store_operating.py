@@ -428,12 +428,12 @@ class TestDuties:
     async def test_the_holders_word_is_known_to_all_and_nobody_elses(self, drive):
         duties = drive.store.duties
         await duties.take("a")
-        await duties.note("a", ["reaper"], {"writer": "the disk is full"}, "mark-a")
-        await duties.note("b", ["writer"], {}, "mark-b")
+        await duties.note("a", {"reaper": 0.0}, {"writer": "the disk is full"}, "mark-a")
+        await duties.note("b", {"writer": 0.0}, {}, "mark-b")
         facts = await duties.facts()
         assert (facts.holder, set(facts.duties), facts.outputs) == ("a", {"reaper"}, "mark-a")
         assert facts.problems == {"writer": "the disk is full"}
-        await duties.note("a", ["writer"], {}, "mark-a")
+        await duties.note("a", {"writer": 0.0}, {}, "mark-a")
         facts = await duties.facts()
         assert (set(facts.duties), facts.problems) == ({"reaper", "writer"}, {})
 

@@ -23,6 +23,8 @@ class _Nothing(Struct, frozen=True):
     """What a route without parameters takes."""
 
 
+_PLAIN: Final = (inspect.IntType, inspect.FloatType, inspect.BoolType)
+
 QUERY: Final = web.RequestKey("query", Struct)
 HEADERS: Final = web.RequestKey("headers", Struct)
 
@@ -81,8 +83,8 @@ def _value(texts: list[str], field: FieldInfo) -> Any:
         raise InvalidInput(f"{name}: is given {len(texts)} times; once is enough", field=name)
     else:
         found = "true" if texts[0] == "" and _holds(field, inspect.BoolType) else texts[0]
-    try:
-        value = msgspec.convert(found, field.type, strict=False)
+    try:  # text becomes a number where one is wanted, and nothing else: a time is no number of seconds
+        value = msgspec.convert(found, field.type, strict=not _holds(field, *_PLAIN))
     except msgspec.ValidationError:
         value = None
     if value is None:  # text is never null: who has no wish leaves the parameter out
@@ -90,8 +92,8 @@ def _value(texts: list[str], field: FieldInfo) -> Any:
     return value
 
 
-def _holds(field: FieldInfo, kind: type[inspect.Type]) -> bool:
-    return any(isinstance(part, kind) for part in _parts(inspect.type_info(field.type)))
+def _holds(field: FieldInfo, *kinds: type[inspect.Type]) -> bool:
+    return any(isinstance(part, kinds) for part in _parts(inspect.type_info(field.type)))
 
 
 def _parts(info: inspect.Type) -> Iterator[inspect.Type]:
