@@ -263,7 +263,7 @@ class Client:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A 2xx answer whose body is read bit by bit, each within `answer_in_s`, as is its beginning."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=answer_in_s)
-        sent = self._headers(None) | dict(headers or {})
+        sent = self._headers(None) | {"Accept-Encoding": "identity"} | dict(headers or {})
         try:
             answer = await self._request(method, path, None, data=data, headers=sent, timeout=timeout)
         except (aiohttp.ClientError, OSError) as error:

@@ -17,7 +17,10 @@ BY_HASH: Final = "sha256"
 MAX_FILE_NAME: Final = 255
 DEFAULT_FILE_NAME: Final = "model"
 
-_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@=-]{0,199}")
+NAME_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9._+@=-]{0,199}$"
+"""What a model can be kept under; see `check_model_name`."""
+
+_NAME: Final = re.compile(NAME_PATTERN.strip("^$"))
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import msgspec
 import structlog
 
-from daemons.core.errors import AlreadyRunning
+from daemons.core.errors import AlreadyRunning, InvalidInput
 from daemons.core.urls import KeptModel, kept_model, model_file_name
 from daemons.runtime.background import in_thread
 from daemons.runtime.locks import FileLock
@@ -147,7 +147,7 @@ class ModelCache:
 
     async def _from_home(self, url: str, pinned: str | None, advance: Advance, campaign_id: str | None) -> Known | None:
         """The model from the orchestrator: what is kept there alone, always; else what it has fetched, if it has."""
-        kept = kept_model(url)
+        kept = _named_by(url)
         if kept is not None:
             return await self._kept(_home_order(url, kept.sha256 or pinned, _MODEL), advance)
         if self._home is None or campaign_id is None:
@@ -174,7 +174,7 @@ class ModelCache:
     ) -> Path:
         """The .npz file at `url`, fetched exactly as a model is; raises as `fetch` does. `beside` stays on the disk."""
         keep = () if beside is None else (beside.path,)
-        kept = kept_model(url)
+        kept = _named_by(url)
         if kept is not None:
             order = msgspec.structs.replace(_home_order(url, kept.sha256, _INPUTS), keep=keep)
             return self._shelf.path_of(await self._kept(order, advance))
@@ -293,6 +293,13 @@ def _key(url: str, credentials: str | None, kind: _Kind = _MODEL) -> str:
     """
     parts = (url,) if credentials is None and kind == _MODEL else (url, kind, credentials)
     return hashlib.sha256(url.encode() if len(parts) == 1 else msgspec.json.encode(parts)).hexdigest()
+
+
+def _named_by(url: str) -> KeptModel | None:
+    try:
+        return kept_model(url)
+    except InvalidInput as error:
+        raise NotFetched(str(error)) from error
 
 
 def _home_order(url: str, sha256: str | None, kind: _Kind, window_s: float | None = None) -> _Order:

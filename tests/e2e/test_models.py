@@ -6,6 +6,7 @@ import asyncio
 import csv
 import hashlib
 import io
+import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from daemons.client import Client
 from tests.benchmarks.models import MIB, measure
 from tests.support.light_models import light_models, serve_light_models
-from tests.support.processes import Api, running_up, until
+from tests.support.processes import Api, kill, program, running_up, until
 
 CPU = "CPU (ONNX)"
 MODEL = "light_squeezenet.onnx"
@@ -107,3 +108,33 @@ def test_a_large_model_passes_in_constant_memory(tmp_path: Path) -> None:
     assert costs.is_the_same
     assert costs.orchestrator_grew_bytes < 64 * MIB
     assert costs.client_peak_bytes < 128 * MIB
+
+
+def test_an_orchestrator_killed_in_the_middle_of_an_upload_costs_nothing_that_was_there(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 200_000
+    (tmp_path / "net.onnx").write_bytes(content)
+    told: list[int] = []
+
+    with running_up(tmp_path / "data", workers=0) as (process, api):
+
+        def kill_at_half(done: int, total: int) -> None:
+            if max(told, default=0) < total // 2 <= done:
+                kill(program(process, "daemons", "orchestrator") or process_is_missing())
+            told.append(done)
+
+        async def upload() -> Any:
+            async with Client(f"http://{api.host}:{api.port}") as client:
+                model = await client.upload_model(tmp_path / "net.onnx", on_progress=kill_at_half)
+                await client.download_model("net.onnx", tmp_path / "back.onnx")
+                return model
+
+        model = asyncio.run(upload())
+    assert model["sha256"] == hashlib.sha256(content).hexdigest()
+    assert (tmp_path / "back.onnx").read_bytes() == content
+    went_back_to = [now for last, now in itertools.pairwise(told) if now < last]
+    assert len(went_back_to) == 1
+    assert went_back_to[0] > len(content) // 4
+
+
+def process_is_missing() -> Any:
+    raise AssertionError("there is no orchestrator")

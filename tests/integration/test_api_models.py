@@ -21,6 +21,7 @@ from daemons.orchestrator import daemon
 from daemons.orchestrator.api import app, uploading
 from daemons.orchestrator.modelstore import receiving, uploads
 from daemons.orchestrator.modelstore.room import Disk
+from daemons.orchestrator.modelstore.store import ALWAYS
 from daemons.orchestrator.modelstore.uploads import KEPT_FOR_S
 from tests.support.orchestrator import orchestrating
 from tests.support.store import CPU, comes_true
@@ -218,6 +219,32 @@ async def test_if_none_match_star_refuses_to_replace(api):
     assert (answer.status, answer.document["code"]) == (412, "precondition_failed")
     assert sha(b"one") in answer.document["error"]
     assert (await get(api, "net.onnx"))[2] == b"one"
+
+
+async def test_a_condition_is_looked_at_before_the_body_is_asked_for(api):
+    await put(api, "net.onnx", b"one")
+    async with raw(api) as (reader, writer):
+        head = "PUT /api/models/net.onnx HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nIf-None-Match: *"
+        writer.write(f"{head}\r\nExpect: 100-continue\r\n\r\n".encode())
+        assert (await asyncio.wait_for(reader.readline(), 20)).split()[1] == b"412"
+
+
+async def test_a_condition_holds_until_the_last_byte_has_come(api):
+    """Somebody else takes the name meanwhile."""
+    async with raw(api) as (reader, writer):
+        head = "PUT /api/models/net.onnx HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nIf-None-Match: *"
+        writer.write(f"{head}\r\n\r\nbytes".encode())
+
+        async def has_begun() -> bool:
+            return (await state_of(api))["began_at"] is not None
+
+        await comes_true(has_begun, "the upload to begin")
+        await put(api, "other.onnx", SMALL)
+        await api.parts.models.name_content(sha(SMALL), "net.onnx", ALWAYS)
+        writer.write(b"more")
+        assert (await asyncio.wait_for(reader.readline(), 20)).split()[1] == b"412"
+    assert (await get(api, "net.onnx"))[2] == SMALL
+    assert (await state_of(api))["began_at"] is None
 
 
 async def test_if_match_replaces_and_removes_nothing_but_what_was_meant(api):
@@ -428,6 +455,13 @@ async def test_an_upload_of_another_size_or_hash_is_not_continued(api):
         answer = await put(api, "net.onnx", content, Content_Range=span, X_Content_SHA256=wanted)
         assert answer.status == 409
         assert "another file" in answer.document["error"]
+
+
+async def test_a_piece_without_a_length_is_as_long_as_it_says_or_is_refused(api):
+    for size, status in ((500, 400), (2000, 400), (1000, 202)):
+        headers = {"Content-Range": "bytes 0-999/5000"}
+        async with api.session.put(f"{api.url}/api/models/m", data=chunked(b"x" * size), headers=headers) as answer:
+            assert (answer.status, (await state_of(api, "m"))["offset"]) == (status, size if size < 2000 else 0)
 
 
 async def test_an_upload_without_a_range_begins_anew(api):
@@ -761,6 +795,14 @@ async def test_a_disk_that_fills_in_the_middle_says_so_and_nothing_is_left(api, 
     assert left(api) == []
     monkeypatch.undo()
     assert (await put(api, "net.onnx", CONTENT)).status == 201
+
+
+async def test_two_who_make_room_at_once_do_not_make_it_twice(store, tmp_path):
+    async with keeping(store, tmp_path, limit_kb=10, store_limit_kb=20) as api:
+        for content in (b"a" * 4000, b"b" * 4000, b"c" * 4000):
+            await put(api, "net", content)
+        await asyncio.gather(put(api, "one", b"d" * 5000), put(api, "two", b"e" * 5000))
+        assert (await api("GET", "/models")).document["used_bytes"] == 18_000
 
 
 async def test_a_limit_that_was_lowered_is_kept_by_the_next_round(store, tmp_path):

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final
 from aiohttp import web
 from msgspec import Meta, Struct
 
+from daemons.core.urls import NAME_PATTERN
 from daemons.orchestrator.api.guard import Handler, Role
 
 JSON: Final = "application/json"
@@ -37,8 +38,8 @@ PATH_PARAMETERS: Final[dict[str, Any]] = {
     "campaign_id": Annotated[Identifier, Meta(description="Such as `campaign-1736432000123456`.")],
     "job_id": Annotated[Identifier, Meta(description="Such as `campaign-1736432000123456-job-0`.")],
     "worker_id": Annotated[Identifier, Meta(description="Such as `worker-0123456789ab`.")],
-    "name": Annotated[Identifier, Meta(description="A model's, such as `resnet50.onnx`.")],
-    "sha256": Annotated[Identifier, Meta(description="In 64 hexadecimal digits.")],
+    "name": Annotated[str, Meta(pattern=NAME_PATTERN, description="A model's, such as `resnet50.onnx`.")],
+    "sha256": Annotated[str, Meta(pattern="^[0-9A-Fa-f]{64}$", description="In 64 hexadecimal digits.")],
     "filename": Annotated[Identifier, Meta(description="As `GET /api/results/files` names it.")],
 }
 """What stands in the braces of a path, by name."""

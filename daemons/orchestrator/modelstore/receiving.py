@@ -105,7 +105,10 @@ class Receiver:
     async def _take(self, upload: Upload, order: Order, promise: Promise, chunks: AsyncIterator[bytes]) -> None:
         models, came = self._models, 0
         async for chunk in chunks:
-            models.room.check_size(upload.size_bytes + len(chunk), f"the model {order.name}")
+            size = upload.size_bytes + len(chunk)
+            models.room.check_size(size, f"the model {order.name}")
+            if order.end is not None and size > order.end:
+                raise InvalidInput("Content-Range: names fewer bytes than have come", field="Content-Range")
             came += len(chunk)
             await models.cover(promise, came)
             await models.in_thread(lambda _stop, chunk=chunk: upload.append(chunk))  # type: ignore[misc]

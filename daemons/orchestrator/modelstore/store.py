@@ -254,22 +254,26 @@ class ModelStore:
         if self.room.missing(ahead, stored) == 0:
             promise.promised_bytes += ahead
             return
-        missing = self.room.missing(more, stored)
-        if missing > 0 and not await self._evict(missing):
+        if not await self._evict(lambda: self.room.missing(more, self._used_bytes())):
             raise self.room.refusal(more, stored)
         promise.promised_bytes += more
 
     async def tidy(self) -> None:
         """Remove uploads that nobody goes on with, and what is beyond the limit. Raises StoreUnavailable, OSError."""
         await self.in_thread(lambda _stop: self.uploads.remove_stale())
-        surplus = await self.used_bytes() - self.room.store_limit_bytes
-        if surplus > 0:
-            await self._evict(surplus, as_far_as_possible=True)
+        if await self.used_bytes() > self.room.store_limit_bytes:
+            await self._evict(lambda: self._used_bytes() - self.room.store_limit_bytes, as_far_as_possible=True)
         await self.in_thread(lambda _stop: self.pulled.remove_stale())
 
-    async def _evict(self, size_bytes: int, *, as_far_as_possible: bool = False) -> bool:
-        """Remove the least recently used of what nobody needs; False, and nothing is removed, if that isn't enough."""
+    async def _evict(self, missing: Callable[[], int], *, as_far_as_possible: bool = False) -> bool:
+        """Remove the least recently used of what nobody needs; False, and nothing is removed, if that isn't enough.
+
+        `missing` tells how much has to go: it is asked when nobody else can be removing any more.
+        """
         async with self.folder.lock.held():
+            size_bytes = await self.in_thread(lambda _stop: missing())
+            if size_bytes <= 0:
+                return True
             needed = await self._store.models.in_use()
             unneeded = await self.in_thread(lambda _stop: self._unneeded(needed))
             is_enough = sum(content.size_bytes for content in unneeded) >= size_bytes
