@@ -6,6 +6,7 @@ Which transition is allowed when is decided in one place only: the scripts of `d
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 
 class JobStatus(StrEnum):
@@ -60,5 +61,5 @@ class WorkerStatus(StrEnum):
     OFFLINE = "offline"
 
 
-SETTABLE_WORKER_STATUSES = (WorkerStatus.ACTIVE, WorkerStatus.BUSY, WorkerStatus.CLEANUP, WorkerStatus.FAULTY)
+SettableStatus = Literal["active", "busy", "cleanup", "faulty"]
 """What `PUT /api/workers/{id}/status` takes; `offline` is reached by a goodbye alone."""

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from daemons.core.lifecycle import WorkerStatus
+from daemons.core.lifecycle import SettableStatus
+from daemons.core.units import UnitName
 
 PROTOCOL_VERSION: Final = 1
 """What a worker and an orchestrator must have in common. Raised when an old partner would misunderstand a new one."""
@@ -142,7 +143,7 @@ class RegisterRequest(Struct, frozen=True, kw_only=True):
 
     device_name: Name
     ip_address: Annotated[str, Meta(max_length=100)] = ""
-    capabilities: Annotated[list[Name], Meta(max_length=50)]
+    capabilities: Annotated[list[UnitName], Meta(max_length=50)]
     """Compute units, the preferred one first."""
     device_info: DeviceInfo = DeviceInfo()
     instance_id: Identifier | None = None
@@ -210,7 +211,7 @@ class DrainRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class StatusRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of `PUT /api/workers/{id}/status`."""
 
-    status: WorkerStatus
+    status: SettableStatus
 
 
 class ClaimedJob(Struct, frozen=True, kw_only=True):

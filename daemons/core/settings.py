@@ -11,6 +11,8 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
 
+from daemons.core.units import UnitName
+
 EMBEDDED: Final = "embedded"
 """The `redis.url` that means a server of our own."""
 
@@ -32,13 +34,6 @@ ServerUrl = Annotated[
     Meta(
         pattern=r"^https?://[^\s/?#@]+/?$",
         extra={"allowed": "an address such as http://192.168.1.10:5000, with no path and no password in it"},
-    ),
-]
-UnitName = Annotated[
-    str,
-    Meta(
-        pattern=r"^[^()\x00-\x1f\x7f]{1,40} \([^()\x00-\x1f\x7f]{1,40}\)$",
-        extra={"allowed": "a compute unit such as `CPU (ONNX)`"},
     ),
 ]
 KeyPrefix = Annotated[

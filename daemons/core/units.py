@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Annotated, Final
+
+from msgspec import Meta
 
 CPU_ONNX: Final = "CPU (ONNX)"
 GPU_ONNX: Final = "GPU (ONNX)"
@@ -12,6 +14,14 @@ NEURAL_ENGINE_COREML: Final = "Neural Engine (CoreML)"
 
 STANDARD_UNITS: Final = (CPU_ONNX, GPU_ONNX, GPU_COREML, NEURAL_ENGINE_COREML)
 """The units that every benchfleet knows. A device's engine plug-ins may offer more."""
+
+UnitName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^()\x00-\x1f\x7f]{1,40} \([^()\x00-\x1f\x7f]{1,40}\)$",
+        extra={"allowed": "a compute unit such as `CPU (ONNX)`"},
+    ),
+]
 
 _SHAPE = re.compile(r"[^()\x00-\x1f\x7f]{1,40} \([^()\x00-\x1f\x7f]{1,40}\)")
 

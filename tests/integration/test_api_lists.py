@@ -80,9 +80,8 @@ async def test_a_job_in_a_list_is_the_one_that_is_shown(api, fleet):
 
 
 async def test_jobs_of_a_campaign_that_is_not_there_are_404(api):
-    for campaign in ("campaign-1", "x", "..%2F"):
-        answer = await api("GET", f"/jobs?campaign_id={campaign}")
-        assert (answer.status, answer.is_problem) == (404, True)
+    answer = await api("GET", "/jobs?campaign_id=campaign-1")
+    assert (answer.status, answer.is_problem) == (404, True)
 
 
 async def test_devices_by_status_and_unit(api, fleet):
@@ -103,6 +102,8 @@ async def test_devices_by_status_and_unit(api, fleet):
     [
         ("/campaigns?status=done", "status", "cancelled, completed, failed, running"),
         ("/jobs?status=done", "status", "cancelled, complete, failed, pending, running"),
+        ("/jobs?campaign_id=..%2F", "campaign_id", "a campaign's identifier"),
+        ("/jobs?worker_id=x", "worker_id", "a device's identifier"),
         ("/jobs?cursor=5", "cursor", "next_cursor"),
         ("/jobs?limit=1001", "limit", "1 to 1,000"),
         ("/workers?limit=10001", "limit", "1 to 10,000"),

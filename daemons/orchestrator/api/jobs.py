@@ -15,7 +15,7 @@ from daemons.orchestrator.api import examples
 from daemons.orchestrator.api.bodies import json_response, listing
 from daemons.orchestrator.api.context import DUTIES, STORE
 from daemons.orchestrator.api.parameters import query_of
-from daemons.orchestrator.api.routes import LOOK, OPERATE, Content, Identifier, JobCursor, Route
+from daemons.orchestrator.api.routes import LOOK, OPERATE, CampaignId, Content, Identifier, JobCursor, Route, WorkerId
 from daemons.store.lists import JobFilter, place_of
 
 MAX_LISTED: Final = 1000
@@ -28,11 +28,11 @@ class JobsQuery(Struct, frozen=True):
     """How many at most. With filters an answer may hold fewer and have a `next_cursor` all the same."""
     cursor: JobCursor | None = None
     """Where to go on: `next_cursor` of the answer before."""
-    campaign_id: Identifier | None = None
+    campaign_id: CampaignId | None = None
     """Those of this campaign alone."""
     status: JobStatus | None = None
     """Those of this status alone."""
-    worker_id: Identifier | None = None
+    worker_id: WorkerId | None = None
     """Those alone whose newest attempt is this device's, or which only this device may run."""
     compute_unit: Identifier | None = None
     """Those for this compute unit alone."""

@@ -23,7 +23,18 @@ from daemons.orchestrator.api.bodies import json_response
 from daemons.orchestrator.api.context import STORE, WRITER
 from daemons.orchestrator.api.negotiation import best_of
 from daemons.orchestrator.api.parameters import query_of
-from daemons.orchestrator.api.routes import CSV, JSON, LINES, LOOK, Content, Identifier, JobCursor, Route
+from daemons.orchestrator.api.routes import (
+    CSV,
+    JSON,
+    LINES,
+    LOOK,
+    CampaignId,
+    Content,
+    Identifier,
+    JobCursor,
+    Route,
+    WorkerId,
+)
 from daemons.orchestrator.api.streaming import stream
 from daemons.orchestrator.outputs import find_results_file, list_results_files, results_file
 from daemons.store.lists import JobFilter, ended_jobs_of, place_of
@@ -63,13 +74,13 @@ class FormatQuery(Struct, frozen=True):
 class ResultsQuery(FormatQuery, frozen=True):
     """Which results are wanted, and how."""
 
-    campaign_id: list[Identifier] = []
+    campaign_id: Annotated[list[CampaignId], Meta(max_length=100)] = []
     """Of these campaigns alone; it may be given several times."""
     status: ReportStatus | None = None
     """Of jobs that have ended like this alone."""
     compute_unit: Identifier | None = None
     """Of jobs for this compute unit alone."""
-    worker_id: Identifier | None = None
+    worker_id: WorkerId | None = None
     """Of this device alone."""
     since: Since | None = None
     """Of jobs that have ended at that time or later."""

@@ -31,13 +31,26 @@ CURSOR_ALLOWED: Final = "`next_cursor` of the answer before"
 
 Identifier = Annotated[str, Meta(min_length=1, max_length=200)]
 
+CampaignId = Annotated[
+    str,
+    Meta(
+        pattern=r"^campaign-[0-9]{1,20}$",
+        extra={"allowed": "a campaign's identifier, such as campaign-1736432000123456"},
+    ),
+]
+JobId = Annotated[str, Meta(pattern=r"^campaign-[0-9]{1,20}-job-[0-9]{1,6}$")]
+WorkerId = Annotated[
+    str,
+    Meta(pattern=r"^worker-[0-9a-f]{1,32}$", extra={"allowed": "a device's identifier, such as worker-0123456789ab"}),
+]
+
 JobCursor = Annotated[str, Meta(pattern=r"^[0-9]{1,20}-[0-9]{1,6}$", extra={"allowed": CURSOR_ALLOWED})]
 """A campaign's number, and a position in it."""
 
 PATH_PARAMETERS: Final[dict[str, Any]] = {
-    "campaign_id": Annotated[Identifier, Meta(description="Such as `campaign-1736432000123456`.")],
-    "job_id": Annotated[Identifier, Meta(description="Such as `campaign-1736432000123456-job-0`.")],
-    "worker_id": Annotated[Identifier, Meta(description="Such as `worker-0123456789ab`.")],
+    "campaign_id": Annotated[CampaignId, Meta(description="Such as `campaign-1736432000123456`.")],
+    "job_id": Annotated[JobId, Meta(description="Such as `campaign-1736432000123456-job-0`.")],
+    "worker_id": Annotated[WorkerId, Meta(description="Such as `worker-0123456789ab`.")],
     "name": Annotated[str, Meta(pattern=NAME_PATTERN, description="A model's, such as `resnet50.onnx`.")],
     "sha256": Annotated[str, Meta(pattern="^[0-9A-Fa-f]{64}$", description="In 64 hexadecimal digits.")],
     "filename": Annotated[Identifier, Meta(description="As `GET /api/results/files` names it.")],

@@ -9,8 +9,7 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from daemons.core import answers_fleet
-from daemons.core.errors import InvalidInput
-from daemons.core.lifecycle import SETTABLE_WORKER_STATUSES, WorkerStatus
+from daemons.core.lifecycle import WorkerStatus
 from daemons.core.models import (
     DrainRequest,
     StatusRequest,
@@ -62,10 +61,7 @@ async def show(request: web.Request) -> web.Response:
 async def set_status(request: web.Request) -> web.Response:
     """Set a device's status by hand. `faulty` gives its job back to the queue; the others never touch a job."""
     worker_id = request.match_info["worker_id"]
-    wanted = (await read_json(request, StatusRequest)).status
-    if wanted not in SETTABLE_WORKER_STATUSES:
-        allowed = ", ".join(SETTABLE_WORKER_STATUSES)
-        raise InvalidInput(f"status: must be one of {allowed}, and is {wanted.value!r}", field="status")
+    wanted = WorkerStatus((await read_json(request, StatusRequest)).status)
     status = await request.app[STORE].fleet.set_status(worker_id, wanted, "set by hand through the API")
     return json_response({"worker_id": worker_id, "status": status})
 

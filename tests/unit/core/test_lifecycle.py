@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from daemons.core.lifecycle import (
-    SETTABLE_WORKER_STATUSES,
     CampaignStatus,
     JobStatus,
     ReportStatus,
+    SettableStatus,
     WorkerStatus,
 )
 
@@ -21,4 +23,4 @@ def test_what_is_final():
 
 
 def test_offline_is_reached_by_a_goodbye_alone():
-    assert set(WorkerStatus) - set(SETTABLE_WORKER_STATUSES) == {WorkerStatus.OFFLINE}
+    assert set(WorkerStatus) - set(get_args(SettableStatus)) == {WorkerStatus.OFFLINE}
