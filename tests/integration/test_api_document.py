@@ -69,6 +69,18 @@ def test_types_and_fields_are_described_by_their_docstrings():
     assert "null: until" in schemas["JobSpec"]["properties"]["warmup_runs"]["description"]
 
 
+def test_what_was_made_and_what_is_listed_leads_to_the_requests_about_it():
+    operations = {operation["operationId"]: operation for _, _, operation in OPERATIONS}
+    made = operations["campaigns_submit"]["responses"]["201"]["links"]
+    assert made["campaigns_show"]["parameters"] == {"campaign_id": "$response.body#/campaign_id"}
+    assert made["jobs_cancel"]["parameters"] == {"job_id": "$response.body#/jobs/0/job_id"}
+    listed = operations["workers_list_workers"]["responses"]["200"]["links"]
+    assert listed["agents_heartbeat"]["parameters"] == {"worker_id": "$response.body#/workers/0/worker_id"}
+    for operation in operations.values():
+        for answer in operation["responses"].values():
+            assert all(link["operationId"] in operations for link in answer.get("links", {}).values())
+
+
 def examples():
     for method, path, operation in OPERATIONS:
         for place in (operation.get("requestBody"), *operation["responses"].values()):

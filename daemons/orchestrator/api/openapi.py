@@ -12,6 +12,7 @@ import msgspec
 
 from daemons.core.answers import Problem
 from daemons.orchestrator.api.guard import Role
+from daemons.orchestrator.api.links import links_of, operation_id
 from daemons.orchestrator.api.routes import (
     LINES,
     PATH_PARAMETERS,
@@ -70,11 +71,7 @@ def openapi(subjects: Iterable[Subject], version: str) -> Document:
     subjects = tuple(subjects)
     routes = [route for subject in subjects for route in subject.routes]
     schemas = Schemas(_types(routes))
-    paths: dict[str, dict[str, Any]] = {}
-    for subject in subjects:
-        for route in subject.routes:
-            operation = _operation(route, subject.name, schemas)
-            paths.setdefault(route.path.removeprefix(BASE), {})[route.method.lower()] = operation
+    paths = _paths(subjects, schemas)
     for struct in _parameter_structs(routes):
         schemas.take(struct)
     return {
@@ -92,6 +89,18 @@ def openapi(subjects: Iterable[Subject], version: str) -> Document:
             },
         },
     }
+
+
+def _paths(subjects: Iterable[Subject], schemas: Schemas) -> dict[str, dict[str, Any]]:
+    routes = [(subject.name, route) for subject in subjects for route in subject.routes]
+    paths: dict[str, dict[str, Any]] = {}
+    for name, route in routes:
+        operation = _operation(route, name, schemas)
+        for status in route.answers:
+            if links := links_of(route, status, [target for _, target in routes]):
+                operation["responses"][str(int(status))]["links"] = links
+        paths.setdefault(route.path.removeprefix(BASE), {})[route.method.lower()] = operation
+    return paths
 
 
 _LICENSE: Final = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
@@ -117,7 +126,7 @@ def _operation(route: Route, tag: str, schemas: Schemas) -> Document:
         "tags": [tag],
         "summary": route.summary,
         "description": inspect.getdoc(route.handler) or "",
-        "operationId": f"{route.handler.__module__.rpartition('.')[2]}_{route.handler.__name__}",
+        "operationId": operation_id(route),
         "parameters": [*_path_parameters(route, schemas), *_other_parameters(route, schemas)],
         "responses": _responses(route, schemas),
         "security": [] if route.is_open else [*({role.name.lower(): []} for role in sorted(route.roles)), {}],
