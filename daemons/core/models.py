@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from daemons.core.lifecycle import SettableStatus
-from daemons.core.units import UnitName
+from daemons.core.unit_names import UnitName
 
 PROTOCOL_VERSION: Final = 1
 """What a worker and an orchestrator must have in common. Raised when an old partner would misunderstand a new one."""

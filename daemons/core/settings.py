@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
 
-from daemons.core.units import UnitName
+from daemons.core.unit_names import UnitName
 
 EMBEDDED: Final = "embedded"
 """The `redis.url` that means a server of our own."""

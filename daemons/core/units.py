@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final
-
-from msgspec import Meta
+from typing import Final
 
 CPU_ONNX: Final = "CPU (ONNX)"
 GPU_ONNX: Final = "GPU (ONNX)"
@@ -15,15 +13,10 @@ NEURAL_ENGINE_COREML: Final = "Neural Engine (CoreML)"
 STANDARD_UNITS: Final = (CPU_ONNX, GPU_ONNX, GPU_COREML, NEURAL_ENGINE_COREML)
 """The units that every benchfleet knows. A device's engine plug-ins may offer more."""
 
-UnitName = Annotated[
-    str,
-    Meta(
-        pattern=r"^[^()\x00-\x1f\x7f]{1,40} \([^()\x00-\x1f\x7f]{1,40}\)$",
-        extra={"allowed": "a compute unit such as `CPU (ONNX)`"},
-    ),
-]
+UNIT_NAME: Final = r"[^()\x00-\x1f\x7f]{1,40} \([^()\x00-\x1f\x7f]{1,40}\)"
+"""What the name of a compute unit looks like: ``HARDWARE (ENGINE)``, as a regular expression."""
 
-_SHAPE = re.compile(r"[^()\x00-\x1f\x7f]{1,40} \([^()\x00-\x1f\x7f]{1,40}\)")
+_SHAPE = re.compile(UNIT_NAME)
 
 
 def is_unit_name(name: str) -> bool:

@@ -495,7 +495,7 @@ async def test_an_upload_that_stalls_is_cut_off_and_can_be_continued(api, monkey
 
 async def test_an_upload_that_drips_is_cut_off_and_a_slow_one_is_not(api, monkeypatch):
     """By time alone nobody is cut off who brings enough of it."""
-    monkeypatch.setattr(uploading, "STALL_S", 0.5)
+    monkeypatch.setattr(uploading, "STALL_S", 1.0)
     head = f"PUT /api/models/net.onnx HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(CONTENT)}\r\n\r\n".encode()
     async with raw(api) as (reader, writer):
         writer.write(head)

@@ -103,7 +103,8 @@ class Programs:
 
     def server(self) -> Kept:
         folder = self._data / "valkey"
-        folder.mkdir(parents=True, exist_ok=True)
+        for needed in (folder, socket_path(folder).parent):
+            needed.mkdir(parents=True, exist_ok=True, mode=0o700)
         changed = [part for key, value in self._layout.server_settings.items() for part in (f"--{key}", value)]
         line = [*server_arguments(server_binary(), folder, socket_path(folder)), *changed]
         return self._kept("valkey", line, self._shimmed("valkey", is_server=True))

@@ -42,6 +42,7 @@ pre { margin: .5rem 0; padding: .7rem 1rem; overflow-x: auto; border: 1px solid 
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; }
 td { padding: .22rem 1rem .22rem 0; border-top: 1px solid var(--line); vertical-align: top; }
+td:first-child code { white-space: nowrap; }
 td:last-child { min-width: 14rem; color: var(--soft); }
 td i { color: var(--soft); font-size: .8rem; }
 ul.content { margin: .2rem 0; padding-left: 1.2rem; }
