@@ -79,6 +79,7 @@ async def lose_power_under_load(stack: Stack, clients: Clients) -> None:
     """Right after a campaign was accepted; before that one has reached the disk, if that can be."""
     await next_claim(stack)
     for _ in range(TRIES):
+        await stack.until(lambda: can_lose_power(stack), "a server that has synced")
         await clients.submit(1)
         if (server := stack.server_process()) is None:
             continue
@@ -87,6 +88,10 @@ async def lose_power_under_load(stack: Stack, clients: Clients) -> None:
             break
         server.resume()
     assert await stack.lose_power() is not None
+
+
+async def can_lose_power(stack: Stack) -> bool:
+    return stack.server_process() is not None and stack.made.sync_note.exists()
 
 
 NO_FENCE = Planted(
