@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from typing import Final
 
 import click
+from click.shell_completion import CompletionItem
 
 import daemons
-from daemons.runtime import boot
+from daemons.cli.groups import GuessingGroup
+
+PROGRAM: Final = "benchfleet"
+COMPLETE_VARIABLE: Final = "_BENCHFLEET_COMPLETE"
+"""What the shell sets when it asks for completions."""
 
 COMMANDS: Final = {
     "bench": ("daemons.cli.bench:bench", "Measure or compare models on this machine, with no server."),
@@ -24,7 +28,7 @@ COMMANDS: Final = {
 """Command → where it is, and what it does in one line. Nothing is imported before it is asked for."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(GuessingGroup):
     """A group whose commands are imported by name, so that `--help` answers at once."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
@@ -40,20 +44,17 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)  # noqa: S101 (the table above is wrong otherwise)
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the arguments name, or a usage error that guesses which was meant."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(self.list_commands(ctx))}"
-            raise click.UsageError(f"there is no command '{args[0]}'; {hint}", ctx)
-        return super().resolve_command(ctx, args)
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table of commands, from what is known without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands and options, from what is known without importing them."""
+        found = [CompletionItem(name, help=COMMANDS[name][1]) for name in self.list_commands(ctx)]
+        return [item for item in found if item.value.startswith(incomplete)] + click.Command.shell_complete(
+            self, ctx, incomplete
+        )
 
 
 @click.group(
@@ -61,22 +62,50 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="\b\nExamples:\n  benchfleet demo\n  benchfleet up --workers 1\n  benchfleet bench model.onnx --runs 100",
 )
-@click.version_option(daemons.__version__, prog_name="benchfleet")
+@click.version_option(daemons.__version__, prog_name=PROGRAM)
 def cli() -> None:
-    """Benchmark machine-learning models on a fleet of real devices, with figures that can be believed."""
+    """Benchmark machine-learning models on a fleet of real devices, with figures that can be believed.
+
+    What asks an orchestrator asks the one at $BENCHFLEET_URL (http://127.0.0.1:5000), with the token in
+    $BENCHFLEET_TOKEN_FILE; --url and --token-file outrank them.
+    """
 
 
 def _run() -> int:
     try:
-        status = cli.main(standalone_mode=False)
+        status = cli.main(prog_name=PROGRAM, complete_var=COMPLETE_VARIABLE, standalone_mode=False)
     except click.Abort:
-        return boot.INTERRUPTED
+        raise KeyboardInterrupt from None
+    except click.UsageError as error:
+        click.echo(f"benchfleet: {_sentence(error)}", err=True)
+        return error.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    return status if isinstance(status, int) else boot.DONE
+    return status if isinstance(status, int) else 0
+
+
+def _sentence(error: click.UsageError) -> str:
+    """What was used wrongly, and where it stands how it is used right."""
+    text = " ".join(error.format_message().split()).rstrip(".")
+    text = text[:1].lower() + text[1:]
+    return text if error.ctx is None else f"{text}; see '{error.ctx.command_path} --help'"
 
 
 def main() -> None:
     """The program's entry: every error has become a sentence and an exit status when this ends."""
-    sys.exit(boot.call(_run))
+    try:
+        status = _run()
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (the outermost edge of the program)
+        status = _end_with(error)
+    sys.exit(status)
+
+
+def _end_with(caught: BaseException) -> int:
+    """The exit status of an error, which is told on stderr."""
+    from daemons.runtime import boot  # noqa: PLC0415 (it brings what `--help` doesn't need)
+
+    def again() -> int:
+        raise caught
+
+    return boot.call(again)

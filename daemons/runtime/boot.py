@@ -14,7 +14,10 @@ import structlog
 from daemons.core.errors import (
     BenchfleetError,
     ConfigInvalid,
+    Conflict,
     InvalidInput,
+    NotAllowed,
+    NotFound,
     Unavailable,
     WorkerReplaced,
 )
@@ -44,10 +47,18 @@ _STATUSES: Final[dict[type[BaseException], int]] = {
     KeyboardInterrupt: INTERRUPTED,
 }
 
+_STATUSES_OF_COMMANDS: Final = _STATUSES | dict.fromkeys((ConfigInvalid, Conflict, NotAllowed, NotFound), USED_WRONGLY)
+"""To somebody who asks a server, what it refuses was asked for wrongly; nobody starts such a program again."""
+
 
 def run(main: Callable[[], Coroutine[Any, Any, int | None]], environ: Mapping[str, str] = os.environ) -> int:
     """The exit status of the asyncio program `main`; None from it means that all went well."""
     return call(lambda: asyncio.run(main()), environ)
+
+
+def run_command(main: Callable[[], Coroutine[Any, Any, int | None]]) -> int:
+    """As `run`, for a command that a person or a script gives to a server."""
+    return call(lambda: asyncio.run(main()), {}, _STATUSES_OF_COMMANDS)
 
 
 def as_the_manager_reads_it(status: int, environ: Mapping[str, str]) -> int:
@@ -60,7 +71,11 @@ def as_the_manager_reads_it(status: int, environ: Mapping[str, str]) -> int:
     return DONE if status == MUST_NOT_RESTART and under_launchd else status
 
 
-def call(main: Callable[[], int | None], environ: Mapping[str, str] = os.environ) -> int:
+def call(
+    main: Callable[[], int | None],
+    environ: Mapping[str, str] = os.environ,
+    statuses: Mapping[type[BaseException], int] = _STATUSES,
+) -> int:
     """The exit status of `main`: what it returns, or what its error means, which is told on stderr.
 
     A BenchfleetError is told as a sentence, a bug with its traceback. SystemExit passes.
@@ -70,12 +85,12 @@ def call(main: Callable[[], int | None], environ: Mapping[str, str] = os.environ
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (the outermost edge of the program)
         cause = innermost(error)
         _tell(cause)
-        return as_the_manager_reads_it(exit_status(cause), environ)
+        return as_the_manager_reads_it(exit_status(cause, statuses), environ)
 
 
-def exit_status(error: BaseException) -> int:
+def exit_status(error: BaseException, statuses: Mapping[type[BaseException], int] = _STATUSES) -> int:
     """What `error` means to whoever started the program."""
-    return next((_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES), FAILED)
+    return next((statuses[kind] for kind in type(error).__mro__ if kind in statuses), FAILED)
 
 
 def innermost(error: BaseException) -> BaseException:

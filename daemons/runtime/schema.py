@@ -1,4 +1,4 @@
-"""The JSON schema of a program's settings, for editors that complete and check YAML."""
+"""JSON schemas of typed documents, for editors that complete and check YAML; and what the source says of each key."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import inspect
 import itertools
 import json
 import sys
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 import msgspec
+from msgspec import inspect as types
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -25,14 +27,53 @@ def _classes_of(module: str) -> dict[str, ast.ClassDef]:
 def settings_schema(kind: type[msgspec.Struct], title: str) -> bytes:
     """The schema of `kind` as an indented JSON document; each key is described by the docstring below it."""
     schema = {"$schema": DIALECT, "title": title, **msgspec.json.schema(kind)}
-    for section in (field.type for field in msgspec.structs.fields(kind)):
-        _describe(schema["$defs"][section.__name__], section)
+    for struct in structs_in([types.type_info(kind)]):
+        for key, text in descriptions(struct).items():
+            schema["$defs"][struct.__name__]["properties"][_encoded(struct, key)]["description"] = text
     return json.dumps(schema, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
-def _describe(definition: dict[str, Any], section: type[msgspec.Struct]) -> None:
-    for key, text in key_descriptions(section).items():
-        definition["properties"][key]["description"] = text
+def structs_in(infos: Iterable[types.Type]) -> set[type[msgspec.Struct]]:
+    """Every Struct that these types are made of."""
+    found: set[type[msgspec.Struct]] = set()
+    waiting = list(infos)
+    while waiting:
+        info = waiting.pop()
+        if isinstance(info, types.StructType):
+            if info.cls in found:
+                continue
+            found.add(info.cls)
+        waiting.extend(_parts(info))
+    return found
+
+
+def _parts(info: types.Type) -> Iterator[types.Type]:
+    match info:
+        case types.StructType():
+            yield from (field.type for field in info.fields)
+        case types.ListType():
+            yield info.item_type
+        case types.DictType():
+            yield info.value_type
+        case types.UnionType():
+            yield from info.types
+        case types.Metadata():
+            yield info.type
+        case _:
+            return
+
+
+def _encoded(struct: type[msgspec.Struct], name: str) -> str:
+    return next(field.encode_name for field in msgspec.structs.fields(struct) if field.name == name)
+
+
+def descriptions(struct: type[msgspec.Struct]) -> dict[str, str]:
+    """Field → the docstring below it, where it is declared."""
+    found: dict[str, str] = {}
+    for base in reversed(struct.__mro__):
+        if issubclass(base, msgspec.Struct) and base is not msgspec.Struct:
+            found |= key_descriptions(base)
+    return found
 
 
 def key_descriptions(section: type[msgspec.Struct]) -> dict[str, str]:

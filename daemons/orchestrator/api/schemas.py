@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect as python
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct, inspect
 
-from daemons.runtime.schema import key_descriptions
+from daemons.runtime.schema import descriptions, structs_in
 
 Schema = dict[str, Any]
 
@@ -24,7 +24,7 @@ class Schemas:
         wanted = list(types)
         found, self.components = msgspec.json.schema_components(wanted, ref_template=TEMPLATE)
         self._of_type: list[tuple[Any, Schema]] = list(zip(wanted, found, strict=True))
-        for struct in _structs(inspect.multi_type_info(wanted)):
+        for struct in structs_in(inspect.multi_type_info(wanted)):
             _describe(self.components[struct.__name__], struct)
 
     def of(self, kind: Any) -> Schema:
@@ -36,35 +36,6 @@ class Schemas:
         return dict(self.components.pop(struct.__name__))
 
 
-def _structs(infos: Iterable[inspect.Type]) -> set[type[Struct]]:
-    found: set[type[Struct]] = set()
-    waiting = list(infos)
-    while waiting:
-        info = waiting.pop()
-        if isinstance(info, inspect.StructType):
-            if info.cls in found:
-                continue
-            found.add(info.cls)
-        waiting.extend(_parts(info))
-    return found
-
-
-def _parts(info: inspect.Type) -> Iterator[inspect.Type]:
-    match info:
-        case inspect.StructType():
-            yield from (field.type for field in info.fields)
-        case inspect.ListType():
-            yield info.item_type
-        case inspect.DictType():
-            yield info.value_type
-        case inspect.UnionType():
-            yield from info.types
-        case inspect.Metadata():
-            yield info.type
-        case _:
-            return
-
-
 def _describe(schema: Schema, struct: type[Struct]) -> None:
     schema["description"] = python.cleandoc(struct.__doc__ or "")
     texts = descriptions(struct)
@@ -73,11 +44,3 @@ def _describe(schema: Schema, struct: type[Struct]) -> None:
             text = re.sub(r"\bNone\b", "null", texts[field.name])
             schema["properties"][field.encode_name]["description"] = text
 
-
-def descriptions(struct: type[Struct]) -> dict[str, str]:
-    """Field → the docstring below it, where it is declared."""
-    found: dict[str, str] = {}
-    for base in reversed(struct.__mro__):
-        if issubclass(base, Struct) and base is not Struct:
-            found |= key_descriptions(base)
-    return found

@@ -118,8 +118,7 @@ def test_a_wrong_value_is_told_with_what_is_allowed(call, arguments, allowed):
 
 
 def test_help_loads_nothing_that_it_does_not_show():
-    """`rich` is not among them: structlog brings it in by itself."""
-    heavy = {"aiohttp", "redis", "numpy", "onnxruntime", "onnx", "textual"}
+    heavy = {"aiohttp", "redis", "numpy", "onnxruntime", "onnx", "textual", "rich", "msgspec", "structlog", "asyncio"}
     code = (
         "import sys; from daemons.cli import cli; cli.main(['--help'], standalone_mode=False); "
         f"print('loaded:', *({heavy!r} & set(sys.modules)))"

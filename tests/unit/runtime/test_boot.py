@@ -41,6 +41,27 @@ def test_an_error_is_an_exit_status(error, status):
         assert boot.call(ending(error), {}) == status
 
 
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (errors.NotFound("x"), 2),
+        (errors.Conflict("x"), 2),
+        (errors.NotAuthenticated("x"), 2),
+        (errors.ConfigInvalid("x"), 2),
+        (errors.InvalidInput("x"), 2),
+        (errors.OrchestratorUnavailable("x"), 3),
+        (errors.NoRoom("x"), 1),
+        (errors.BenchfleetError("x"), 1),
+    ],
+)
+def test_what_a_server_refuses_was_asked_for_wrongly(error, status, capsys):
+    async def main():
+        raise error
+
+    assert boot.run_command(main) == status
+    assert capsys.readouterr().err == "benchfleet: x\n"
+
+
 def test_every_error_of_ours_has_a_status():
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
     assert {boot.exit_status(kind("x")) for kind in kinds} == {1, 2, 3, 78}
