@@ -69,6 +69,8 @@ class Campaign(Struct, frozen=True, kw_only=True):
     """Those that are complete."""
     failed_jobs: Count
     job_breakdown: JobBreakdown
+    cancel_requested: bool
+    """Its waiting jobs are cancelled, and the devices of its running ones are told to end them."""
     created_at: Moment
     ended_at: Moment | None
     version: Count

@@ -58,6 +58,7 @@ def campaign_view(state: State) -> dict[str, Any]:
         "completed_jobs": breakdown["complete"],
         "failed_jobs": breakdown["failed"],
         "job_breakdown": breakdown,
+        "cancel_requested": "cancel_requested" in state,
         "created_at": iso_time(state.get("created_at")),
         "ended_at": iso_time(state.get("ended_at")),
         "version": _number(state, "version"),

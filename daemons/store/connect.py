@@ -13,6 +13,7 @@ from daemons.core.errors import ConfigInvalid
 from daemons.store.broadcast import Broadcast
 from daemons.store.campaigns import Campaigns
 from daemons.store.duties import Duties
+from daemons.store.events import Events
 from daemons.store.fleet import Fleet
 from daemons.store.health import Health
 from daemons.store.lists import Lists
@@ -66,7 +67,8 @@ class Store:
         self.models = Models(redis, scripts, prefix)
         self.outbox = Outbox(redis, scripts, prefix)
         self.duties = Duties(scripts)
-        self.broadcast = Broadcast(redis, prefix)
+        self.events = Events(scripts)
+        self.broadcast = Broadcast(redis, self.events, prefix)
         self.server = Server(redis, patient, scripts, prefix)
 
 

@@ -27,6 +27,8 @@ Everything that this project keeps in Redis stands under one prefix:
 ``duty_times``, ``duty_problems``     hash         when each duty was last done, and what stands in its way
 ``outputs``                           string       the mark of the folder that the holder writes results to
 ``counters``                          hash         what has happened how often, for monitoring
+``event_log``                         stream       the newest events, each with an identifier made of its number
+``event_halves``                      hash         how long that may still grow, and from where on it is then kept
 ``epoch``, ``seq``, ``arrivals``      string       the fleet's life, its event number, its arrival number
 ====================================  ===========  ==================================================================
 

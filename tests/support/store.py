@@ -42,6 +42,8 @@ AT_ONCE = RetryPolicy(delay_s=0.0, max_losses=3)
 LATER = RetryPolicy(delay_s=3600.0, max_losses=3)
 OF_DUTIES = ("duties", "duty_times", "duty_problems", "outputs")
 """What changes by itself while an orchestrator does its rounds."""
+OF_EVENTS = ("seq", "event_log", "event_halves")
+"""What changes with every event."""
 
 
 @contextmanager

@@ -37,6 +37,7 @@ CAMPAIGN: Final[dict[str, Any]] = {
     "completed_jobs": 2,
     "failed_jobs": 0,
     "job_breakdown": {"pending": 0, "running": 0, "complete": 2, "failed": 0, "cancelled": 0},
+    "cancel_requested": False,
     "created_at": "2025-01-09T14:13:20.123Z",
     "ended_at": "2025-01-09T14:15:02.480Z",
     "version": 17,

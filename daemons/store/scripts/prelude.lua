@@ -60,23 +60,42 @@ local conclude_checkup
 
 -- Events ------------------------------------------------------------------------------------------------------------
 
+local function new_epoch()
+  local name = string.sub(redis.sha1hex(integer_text(now_us()) .. P .. tostring(math.random())), 1, 12)
+  redis.call('SET', P .. 'epoch', name)
+  return name
+end
+
 -- Names the life of this database: a listener that sees another epoch starts again from a snapshot.
 local function epoch()
-  local known = redis.call('GET', P .. 'epoch')
-  if not known then
-    known = string.sub(redis.sha1hex(integer_text(now_us()) .. P .. tostring(math.random())), 1, 12)
-    redis.call('SET', P .. 'epoch', known)
-  end
-  return known
+  return redis.call('GET', P .. 'epoch') or new_epoch()
 end
 
 local function next_version()
   return redis.call('INCR', P .. 'seq')
 end
 
+local MOST_EVENTS, HALF_OF_EVENTS_BYTES = 10000, 8 * 1024 * 1024
+
+-- Keeps the newest events, for those who come back and ask what they have missed. They are bounded by their number, and by
+-- their bytes: of two halves, the older one goes when the younger one is full.
+local function keep_event(version, text)
+  local entry = integer_text(version) .. '-0'
+  redis.call('XADD', P .. 'event_log', 'MAXLEN', '~', MOST_EVENTS, entry, 'event', text)
+  if redis.call('HINCRBY', P .. 'event_halves', 'bytes', #text) > HALF_OF_EVENTS_BYTES then
+    local older = redis.call('HGET', P .. 'event_halves', 'from')
+    if older then
+      redis.call('XTRIM', P .. 'event_log', 'MINID', older)
+    end
+    redis.call('HSET', P .. 'event_halves', 'from', entry, 'bytes', 0)
+  end
+end
+
+-- Every number that next_version has given is published once, and in their order: so a listener sees what it misses.
 local function publish(kind, version, state)
-  local event = { type = kind, seq = version, epoch = epoch(), at = now_ms(), state = state }
-  redis.call('PUBLISH', P .. 'events', cjson.encode(event))
+  local text = cjson.encode({ type = kind, seq = version, epoch = epoch(), at = now_ms(), state = state })
+  redis.call('PUBLISH', P .. 'events', text)
+  keep_event(version, text)
 end
 
 local function worker_changed(worker_id)
@@ -255,6 +274,7 @@ end
 local function beat(worker_id, worker)
   redis.call('HINCRBY', P .. 'beats', worker_id, 1)
   redis.call('HSET', worker_key(worker_id), 'last_heartbeat', now_ms())
+  local is_changed = given(arg.undelivered) and arg.undelivered ~= tonumber(worker.undelivered or '0')
   if given(arg.undelivered) then
     redis.call('HSET', worker_key(worker_id), 'undelivered', arg.undelivered)
   end
@@ -263,6 +283,9 @@ local function beat(worker_id, worker)
     worker.status = worker.job_id and 'busy' or 'active'
     redis.call('HSET', worker_key(worker_id), 'status', worker.status)
     redis.call('HDEL', worker_key(worker_id), 'faulty_cause', 'faulty_reason')
+    is_changed = true
+  end
+  if is_changed then
     worker_changed(worker_id)
   end
 end

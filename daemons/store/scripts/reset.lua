@@ -1,4 +1,4 @@
--- Removes every key of ours and no other. arg: pattern = the prefix as a glob -> {keys, workers, campaigns, jobs}
+-- Removes every key of ours and no other, and begins a new epoch. arg: pattern = the prefix as a glob -> {keys, workers, campaigns, jobs}
 
 local counts = { keys = 0, jobs = 0 }
 counts.workers = redis.call('SCARD', P .. 'workers')
@@ -7,7 +7,6 @@ counts.results = redis.call('XLEN', P .. 'results')
 for _, campaign_id in ipairs(redis.call('ZRANGE', P .. 'campaigns', 0, -1)) do
   counts.jobs = counts.jobs + tonumber(redis.call('HGET', campaign_key(campaign_id), 'total') or '0')
 end
-local known_epoch = epoch()
 -- Keys are gathered before any is removed: a scan promises nothing about a table that shrinks under it.
 local found, cursor = {}, '0'
 repeat
@@ -20,5 +19,6 @@ until cursor == '0'
 for _, key in ipairs(found) do
   counts.keys = counts.keys + redis.call('UNLINK', key)
 end
-redis.call('PUBLISH', P .. 'events', cjson.encode({ type = 'reset', seq = 0, epoch = known_epoch, at = now_ms() }))
+-- Before all that the new epoch will number: who hears it knows that there is nothing, and needs no snapshot.
+redis.call('PUBLISH', P .. 'events', cjson.encode({ type = 'reset', seq = 0, epoch = new_epoch(), at = now_ms() }))
 return reply(counts)
