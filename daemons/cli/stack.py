@@ -211,7 +211,7 @@ def _worker_environ(plan: Plan) -> dict[str, str]:
 
 
 async def _until_healthy(url: str, orchestrator: Program) -> None:
-    async with asyncio.timeout(START_TIMEOUT_S), Client(url) as client:
+    async with asyncio.timeout(START_TIMEOUT_S), Client(url, patience_s=0) as client:
         while True:
             if orchestrator.has_ended:
                 raise NotStarted("the orchestrator could not be started; what it said stands above")
@@ -225,7 +225,7 @@ async def _until_healthy(url: str, orchestrator: Program) -> None:
 
 
 async def _until_registered(url: str, workers: Sequence[Program]) -> None:
-    async with asyncio.timeout(START_TIMEOUT_S), Client(url) as client:
+    async with asyncio.timeout(START_TIMEOUT_S), Client(url, patience_s=0) as client:
         while sum(worker["status"] != "offline" for worker in (await client.workers())["workers"]) < len(workers):
             if any(worker.has_ended for worker in workers):
                 raise NotStarted("a worker could not be started; what it said stands above")

@@ -75,7 +75,8 @@ async def _serve(settings: WorkerSettings, state: Path, salt: str, stop: asyncio
     probe = await probe_units()
     card = await asyncio.to_thread(_card, settings, state, salt, probe)
     bench = ChildBench(probe.serving, record, await asyncio.to_thread(_environments, settings, state))
-    async with _closing(bench), Client(settings.orchestrator.url, settings.orchestrator.token_file) as client:
+    where = settings.orchestrator
+    async with _closing(bench), Client(where.url, where.token_file, patience_s=0) as client:  # the agent is patient
         agent = make_agent(settings, client, card, bench, measuring_lock().held, state, notifier.status)
         log.info("worker started", url=client.url, state_dir=str(state), units=card.capabilities)
         notifier.ready("started")

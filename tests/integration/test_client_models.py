@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from daemons import modelclient
-from daemons.client import Client
+from daemons.client import Client, modelfiles
 from daemons.core.errors import InvalidInput, NoRoom, NotFound, OrchestratorUnavailable, TooLarge, WrongHash
 from daemons.core.settings import KeptModelSettings
 from tests.support.orchestrator import orchestrating
@@ -25,7 +24,7 @@ def sha(content: bytes) -> str:
 
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch):
-    monkeypatch.setattr(modelclient, "FIRST_DELAY_S", 0.05)
+    monkeypatch.setattr(modelfiles, "FIRST_DELAY_S", 0.05)
 
 
 @pytest.fixture
@@ -150,8 +149,8 @@ async def test_what_does_not_fit_is_refused_before_a_byte_is_sent(store, tmp_pat
 
 
 async def test_an_orchestrator_that_stays_away_is_given_up_with_its_sentence(monkeypatch, file):
-    monkeypatch.setattr(modelclient, "PATIENCE_S", 0.2)
-    async with Client("http://127.0.0.1:9") as nobody:
+    monkeypatch.setattr(modelfiles, "PATIENCE_S", 0.2)
+    async with Client("http://127.0.0.1:9", patience_s=0) as nobody:
         with pytest.raises(OrchestratorUnavailable, match="is it running there"):
             await nobody.upload_model(file)
 

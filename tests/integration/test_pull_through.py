@@ -296,7 +296,7 @@ async def test_a_device_that_has_the_bytes_asks_nobody(api, source, tmp_path):
     campaign_id = await submit(api, source.url("m.onnx"))
     async with device(api, tmp_path / "a") as cache:
         await cache.fetch(source.url("m.onnx"), None, nothing, campaign_id=campaign_id)
-    async with Client("http://127.0.0.1:9") as nobody:
+    async with Client("http://127.0.0.1:9", patience_s=0) as nobody:
         cache = ModelCache(tmp_path / "a", Limits(max_bytes=10**9), limit_bytes=10**9, home=Home(nobody))
         model = await cache.fetch(source.url("m.onnx"), sha(CONTENT), nothing, campaign_id=campaign_id)
         assert model.path.read_bytes() == CONTENT
@@ -322,7 +322,7 @@ async def test_what_the_orchestrator_does_not_have_a_device_fetches_by_itself(
             campaign_id = "campaign-1"
     async with device(api, tmp_path / "a", retry_window_s=0.2) as cache:
         if trouble == "it is away":
-            cache._home = Home(Client("http://127.0.0.1:9"))
+            cache._home = Home(Client("http://127.0.0.1:9", patience_s=0))
             async with cache._home._client:
                 model = await cache.fetch(source.url("m.onnx"), None, nothing, campaign_id=campaign_id)
         else:
@@ -347,7 +347,7 @@ async def test_a_kept_model_that_is_gone_fails_for_good_and_an_orchestrator_that
         with pytest.raises(NotFetched, match="without its SHA-256"):
             await cache.fetch("model:net.onnx", None, nothing)
     monkeypatch.setattr(models, "HOME_WINDOW_S", 0.1)
-    async with Client("http://127.0.0.1:9") as nobody:
+    async with Client("http://127.0.0.1:9", patience_s=0) as nobody:
         cache = ModelCache(tmp_path / "b", Limits(max_bytes=10**9), limit_bytes=10**9, home=Home(nobody))
         with pytest.raises(NotKept, match="is it running there"):
             await cache.fetch("model:net.onnx", digest, nothing)

@@ -59,7 +59,7 @@ async def working(url, folder, bench, *, drain_timeout_s=30.0):
     settings = WorkerSettings(limits=LimitSettings(drain_timeout_s=drain_timeout_s))
     state = folder / "state"
     state.mkdir(exist_ok=True)
-    async with Client(url) as client:
+    async with Client(url, patience_s=0) as client:
         agent = make_agent(settings, client, card, bench, FileLock(folder / "lock").held, state, lambda _: None)
         stop = asyncio.Event()
         task = asyncio.create_task(agent.run(stop))

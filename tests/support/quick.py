@@ -48,7 +48,7 @@ async def quick_workers(url: str, folder: Path, count: int, *, ms_per_run: float
     stop = asyncio.Event()
     async with contextlib.AsyncExitStack() as clients, asyncio.TaskGroup() as group:
         for place in range(count):
-            client, state = await clients.enter_async_context(Client(url)), folder / str(place)
+            client, state = await clients.enter_async_context(Client(url, patience_s=0)), folder / str(place)
             await asyncio.to_thread(state.mkdir, parents=True)
             group.create_task(_work(client, state, stop, ms_per_run))
         try:

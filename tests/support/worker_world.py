@@ -80,7 +80,7 @@ class WorkerWorld:
         )
         folder = self.folder / state
         folder.mkdir(exist_ok=True)
-        async with Client(self.fake.url) as client:
+        async with Client(self.fake.url, patience_s=0) as client:
             agent = make_agent(
                 settings, client, card, self.bench, FileLock(self.lock_file).held, folder, self.sayings.append
             )

@@ -1,4 +1,4 @@
-"""Models on their way to and from an orchestrator: what `daemons.client.Client` does with files.
+"""Models on their way to and from an orchestrator: what a client does with files.
 
 A transfer that breaks off goes on where it ended, for as long as something new comes now and then. What it knows of
 the connection is `Connection` alone.
@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 import aiohttp
 
 from daemons.core.errors import Conflict, InvalidInput, OrchestratorUnavailable, Unavailable, WrongHash
-from daemons.core.urls import check_model_name
+from daemons.core.urls import check_model_name, is_sha256
 
 Document = dict[str, Any]
 T = TypeVar("T")
@@ -158,8 +158,19 @@ class Upload:
 
 async def download(connection: Connection, name: str, target: Path, on_progress: Progress) -> None:
     """Have the model `name` in the file `target`, whole and of the right hash, or leave what is there alone."""
+    await _download(connection, check_model_name(name), target, on_progress)
+
+
+async def download_by_sha256(connection: Connection, sha256: str, target: Path, on_progress: Progress) -> None:
+    """Have the bytes of that hash in the file `target`, whole, or leave what is there alone."""
+    if not is_sha256(sha256.lower()):
+        raise InvalidInput(f"a SHA-256 is 64 hexadecimal digits, and not {sha256[:80]!r}")
+    await _download(connection, f"sha256/{sha256.lower()}", target, on_progress)
+
+
+async def _download(connection: Connection, path: str, target: Path, on_progress: Progress) -> None:
     draft = target.with_name(f".{target.name[:200]}.{secrets.token_hex(6)}.part")
-    fetching = Download(connection, name, draft, on_progress)
+    fetching = Download(connection, path, draft, on_progress)
     try:
         await _persistently(fetching.go_on, lambda: fetching.came_bytes)
         draft.replace(target)
@@ -171,9 +182,9 @@ async def download(connection: Connection, name: str, target: Path, on_progress:
 class Download:
     """One model on its way from the orchestrator into the file `draft`."""
 
-    def __init__(self, connection: Connection, name: str, draft: Path, on_progress: Progress) -> None:
+    def __init__(self, connection: Connection, path: str, draft: Path, on_progress: Progress) -> None:
         self._connection = connection
-        self._name = name
+        self._path = path
         self._draft = draft
         self._on_progress = on_progress
         self._tag = ""
@@ -183,8 +194,7 @@ class Download:
     async def go_on(self) -> None:
         """Fetch what isn't here. If the name means other bytes by now, all of them."""
         headers = {"Range": f"bytes={self.came_bytes}-", "If-Range": self._tag} if self.came_bytes else {}
-        path = f"models/{check_model_name(self._name)}"
-        async with self._connection.stream("GET", path, headers=headers) as answer:
+        async with self._connection.stream("GET", f"models/{self._path}", headers=headers) as answer:
             if answer.status != 206:
                 self.came_bytes, self._digest = 0, hashlib.sha256()
             self._tag = answer.headers.get("ETag", "")
@@ -197,7 +207,7 @@ class Download:
                     self.came_bytes += len(chunk)
                     self._on_progress(self.came_bytes, total)
         if self._tag.strip('"') != self._digest.hexdigest():
-            raise WrongHash(f"the bytes of {self._name} that came are not those of its SHA-256, {self._tag}")
+            raise WrongHash(f"the bytes of {self._path} that came are not those of its SHA-256, {self._tag}")
 
 
 async def chunks_of(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
