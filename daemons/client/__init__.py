@@ -20,6 +20,7 @@ from daemons.client.campaign import Campaign
 from daemons.client.client import Client
 from daemons.client.connection import Document
 from daemons.client.results import Record
+from daemons.client.sync import SyncCampaign, SyncClient
 from daemons.core.events import Event
 
-__all__ = ["Campaign", "Client", "Document", "Event", "Record"]
+__all__ = ["Campaign", "Client", "Document", "Event", "Record", "SyncCampaign", "SyncClient"]

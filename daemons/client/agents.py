@@ -41,8 +41,10 @@ class Agents(Connection):
         """Leave in good order."""
         return await self._typed(Document, "POST", f"workers/{segment(worker_id)}/goodbye", request)
 
-    async def campaign_model(self, campaign_id: str, *, wait_s: float = 20.0) -> answers_models.CampaignModel:
-        """Where a worker gets the model of a campaign from; the orchestrator may be fetching it for `wait_s`."""
+    async def campaign_model(
+        self, campaign_id: str, *, wait_s: float = 20.0, job_id: str | None = None
+    ) -> answers_models.CampaignModel:
+        """Where a worker gets the model of a campaign's job from; the orchestrator may be fetching it for `wait_s`."""
         path = f"campaigns/{segment(campaign_id)}/model"
-        body = await self._send("POST", path, query={"wait": wait_s}, extra_s=wait_s)
+        body = await self._send("POST", path, query={"wait": wait_s, "job_id": job_id}, extra_s=wait_s)
         return self._decode(body, answers_models.CampaignModel)

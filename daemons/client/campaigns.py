@@ -64,4 +64,5 @@ class Campaigns(Connection):
 
     async def delete_campaign(self, campaign_id: str) -> Document:
         """Forget a campaign that has ended, with its jobs. Its CSV file stays."""
-        return await self._typed(Document, "DELETE", f"campaigns/{segment(campaign_id)}")
+        gone: Document = {"campaign_id": campaign_id, "deleted": True, "jobs": None}
+        return await self._delete(f"campaigns/{segment(campaign_id)}", gone)

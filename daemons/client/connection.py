@@ -19,7 +19,7 @@ import yarl
 from daemons.client.address import Credential, base_of, chosen
 from daemons.client.patience import Patience
 from daemons.client.refusals import PASSING, may_pass, never_arrived, refusal, silence
-from daemons.core.errors import BenchfleetError, NotAuthenticated, OrchestratorUnavailable, Unavailable
+from daemons.core.errors import BenchfleetError, NotAuthenticated, NotFound, OrchestratorUnavailable, Unavailable
 
 Document = dict[str, Any]
 """An answer as it came, for whoever looks at it."""
@@ -104,6 +104,11 @@ class Connection:
     ) -> T:
         return self._decode(await self._send(method, path, body, is_repeatable=is_repeatable), wanted)
 
+    async def _delete(self, path: str, gone: Document, query: Query | None = None) -> Document:
+        """What the server says of a removal; `gone`, if the answer that said so was lost."""
+        body = await self._send("DELETE", path, query=query)
+        return self._decode(body, Document) if body else gone | {"message": "it is gone; how it went was not heard"}
+
     async def _send(
         self,
         method: str,
@@ -120,10 +125,14 @@ class Connection:
         clock = asyncio.get_running_loop().time
         patience = Patience(self._patience_s, clock())
         may_repeat = method in _REPEATABLE if is_repeatable is None else is_repeatable
+        may_be_done = False
         while True:
             answer = await self._attempt(method, path, query, data, headers or {}, extra_s)
             if isinstance(answer, bytes):
                 return answer
+            if may_be_done and method == "DELETE" and isinstance(answer.error, NotFound):
+                return b""
+            may_be_done |= not answer.never_arrived
             is_worth_it = answer.may_pass and (may_repeat or answer.never_arrived)
             delay_s = patience.delay_s(clock(), _asked_to_wait(answer.error)) if is_worth_it else None
             if delay_s is None:

@@ -8,7 +8,7 @@ from typing import TypedDict, Unpack
 from msgspec import UnsetType
 
 from daemons.client.address import segment
-from daemons.client.connection import Connection, Document, Query
+from daemons.client.connection import Connection, Document
 from daemons.client.paging import all_of
 from daemons.core import answers_fleet
 
@@ -74,5 +74,5 @@ class Fleet(Connection):
 
     async def remove_worker(self, worker_id: str, *, force: bool = False) -> Document:
         """Forget a worker that is offline or faulty; with `force` also one that lives."""
-        query: Query = {"force": True} if force else {}
-        return self._decode(await self._send("DELETE", f"workers/{segment(worker_id)}", query=query), Document)
+        gone: Document = {"worker_id": worker_id, "removed": True, "failed_jobs": None}
+        return await self._delete(f"workers/{segment(worker_id)}", gone, {"force": True if force else None})

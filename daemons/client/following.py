@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from daemons.client.connection import Document
@@ -28,6 +29,14 @@ _TYPES_WITH_JOBS: Final = (*_TYPES, EventType.JOB, EventType.PROGRESS)
 
 class _NoStream(Exception):
     """The orchestrator has no stream of events."""
+
+
+class _Jobs(Enum):
+    """When a snapshot of a campaign includes its jobs."""
+
+    NEVER = auto()
+    ALWAYS = auto()
+    IF_CHANGED = auto()
 
 
 class Following:
@@ -54,7 +63,7 @@ class Following:
                     yield event
 
     async def _streamed(self) -> AsyncGenerator[Event]:
-        async for event in self._snapshot():  # at once, for whoever waits for the first sign
+        async for event in self._snapshot(_Jobs.NEVER):  # at once, for whoever waits for a first sign
             yield event
         if self._is_over():
             return
@@ -66,7 +75,7 @@ class Following:
                     continue
                 is_change = event.type not in (EventType.READY, EventType.RESYNC)
                 is_whole = True
-                async for told in self._take(event) if is_change else self._snapshot():
+                async for told in self._take(event) if is_change else self._snapshot(_Jobs.ALWAYS):
                     yield told
                 if self._is_over():
                     return
@@ -83,9 +92,11 @@ class Following:
                 yield event
 
     async def _polled(self) -> AsyncGenerator[Event]:
+        jobs = _Jobs.ALWAYS
         while not self._is_over():
-            async for event in self._snapshot():
+            async for event in self._snapshot(jobs):
                 yield event
+            jobs = _Jobs.IF_CHANGED
             if not self._is_over():
                 await asyncio.sleep(POLL_S)
 
@@ -103,14 +114,14 @@ class Following:
             case EventType.RESET | EventType.CAMPAIGN_REMOVED:
                 await self._client.campaign(self._campaign_id)  # says itself that the campaign is gone
 
-    async def _snapshot(self) -> AsyncGenerator[Event]:
-        """What of the campaign and its jobs has not been told."""
+    async def _snapshot(self, jobs: _Jobs) -> AsyncGenerator[Event]:
+        """What of the campaign and its jobs has not been told. At its end, all of them are told."""
         document = await self._client.campaign(self._campaign_id)
         event = self._event(EventType.CAMPAIGN, document)
-        is_final = CampaignStatus(document["status"]).is_final
-        if is_final or self._is_new(self._campaign_id, document):
-            if not is_final:
-                yield event
+        is_new, is_final = self._is_new(self._campaign_id, document), CampaignStatus(document["status"]).is_final
+        if is_new and not is_final:
+            yield event
+        if is_final or jobs is _Jobs.ALWAYS or (is_new and jobs is _Jobs.IF_CHANGED):
             async for told in self._jobs():
                 yield told
         if is_final:

@@ -57,7 +57,7 @@ class Models(Connection):
 
     async def delete_model(self, name: str) -> Document:
         """Forget a model's name, and remove what nothing else needs of it."""
-        return await self._typed(Document, "DELETE", f"models/{segment(name)}")
+        return await self._delete(f"models/{segment(name)}", {"name": name, "deleted": True, "freed_bytes": None})
 
 
 def _ignore(_done: int, _total: int) -> None:
