@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "demo": ("daemons.cli.demo:demo", "Benchmark two real networks here and now, start to end."),
     "info": ("daemons.cli.info:info", "Show this device as it would register."),
     "orchestrator": ("daemons.cli.programs:orchestrator", "Run the orchestrator daemon."),
+    "tui": ("daemons.cli.tui:tui", "Show the fleet in the terminal, live."),
     "up": ("daemons.cli.up:up", "Run orchestrator, database and workers on this machine."),
     "worker": ("daemons.cli.programs:worker", "Run the worker daemon of this device."),
 }

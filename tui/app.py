@@ -1,0 +1,119 @@
+"""The dashboard: one program, whose screens show one board."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, ClassVar, Final
+
+from textual.app import App, SystemCommand
+from textual.screen import Screen
+
+from tui.actions import ACTIONS, BY_NAME, EVERYWHERE, keys_of, shown_key
+from tui.bindings import bindings_of, keymap_of
+from tui.desk import Desk
+from tui.screens.base import BoardChanged, BoardScreen
+from tui.screens.overview import OverviewScreen
+from tui.screens.workers import WorkersScreen
+from tui.settings import Preferences
+from tui.styles import CSS as STYLES
+
+PAINT_EVERY_S: Final = 0.1
+"""However much happens, it is painted no more often."""
+TICK_EVERY_S: Final = 1.0
+"""Ages rise also while nothing happens."""
+
+Service = Callable[[], Awaitable[None]]
+
+
+class Dashboard(App[int]):
+    """Shows what is on the desk, and lets its services put things there."""
+
+    TITLE = "benchfleet"
+    CSS = STYLES
+    ENABLE_COMMAND_PALETTE = True
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+    BINDINGS = bindings_of(EVERYWHERE)
+    DEFAULT_MODE: ClassVar[str] = "overview"
+    MODES: ClassVar[dict[str, Callable[[], Screen[Any]]]] = {  # type: ignore[assignment]
+        "overview": OverviewScreen,
+        "workers": WorkersScreen,
+    }
+
+    def __init__(self, desk: Desk, services: Iterable[Service] = (), preferences: Preferences | None = None) -> None:
+        """`services` run for as long as the program does: what follows the fleet, or replays it."""
+        # Without colours Textual would still draw shades of grey; a terminal's own colours are then filtered to none.
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
+        self.desk = desk
+        self.preferences = preferences or Preferences()
+        self._services = list(services)
+        self._ticked_s = 0.0
+        self.set_keymap(keymap_of(self.preferences.keymap))
+
+    @property
+    def keymap(self) -> Mapping[str, str]:
+        """Action → its keys, for those that a person has changed."""
+        return self.preferences.keymap
+
+    def on_mount(self) -> None:
+        """Paint first; what is to be known comes meanwhile."""
+        self.theme = self.preferences.theme
+        self.set_interval(PAINT_EVERY_S, self._paint)
+        self.set_interval(TICK_EVERY_S, self._tick)
+        self.call_after_refresh(self._start)
+
+    def _start(self) -> None:
+        for number, service in enumerate(self._services):
+            self.run_worker(service(), group=f"service {number}", exit_on_error=True)
+
+    def _tick(self) -> None:
+        self.desk.is_dirty = True
+
+    def _paint(self) -> None:
+        if self.desk.is_dirty and isinstance(self.screen, BoardScreen):
+            self.desk.is_dirty = False
+            self.screen.post_message(BoardChanged())
+
+    def _go(self, mode: str) -> None:
+        while len(self.screen_stack) > 1 and not isinstance(self.screen, BoardScreen):
+            self.pop_screen()
+        self.switch_mode(mode)
+
+    def action_overview(self) -> None:
+        """1."""
+        self._go("overview")
+
+    def action_workers(self) -> None:
+        """2."""
+        self._go("workers")
+
+    async def action_back(self) -> None:
+        """Out of what was opened last: a filter, then a screen."""
+        go_back = getattr(self.screen, "go_back", None)
+        if go_back is not None and go_back():
+            return
+        if len(self.screen_stack) > 1:
+            self.pop_screen()
+
+    def action_palette(self) -> None:
+        """Search for what can be done."""
+        self.action_command_palette()
+
+    async def action_quit(self) -> None:
+        """End. What is under way is cancelled; the fleet doesn't notice."""
+        self.exit(0)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """What the palette offers: what can be done on this screen, by its name in the registry."""
+        working = screen.working_actions() if isinstance(screen, BoardScreen) else []
+        for action in ACTIONS:
+            if action in working and action.in_palette:
+                key = shown_key(keys_of(action, self.keymap)[0])
+                yield SystemCommand(action.sentence, f"key {key}", self._runner(screen, action.name))
+        yield SystemCommand("Change the theme", "colours, until the end of this run", self.action_change_theme)
+
+    def _runner(self, screen: Screen[Any], name: str) -> Callable[[], Awaitable[Any]]:
+        async def run() -> None:
+            await self.run_action(name if EVERYWHERE in BY_NAME[name].contexts else f"screen.{name}", screen)
+
+        return run

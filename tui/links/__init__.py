@@ -1,0 +1,1 @@
+"""Where the board's news come from: the REST event stream, Redis, or a recording. All of them tell the same things."""

@@ -1,0 +1,1 @@
+"""Widgets that draw from the board's rows. None of them fetches anything."""

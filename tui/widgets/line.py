@@ -1,0 +1,48 @@
+"""One line of parts, each said in its tone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import RenderResult
+from textual.widget import Widget
+
+from tui.board.cells import TONES, Cell
+
+
+class Line(Widget):
+    """Draws what it was last given, and only when that is something else than before."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "line--title",
+        "line--key",
+        "line--here",
+        *(f"line--{tone}" for tone in TONES),
+    }
+
+    def __init__(self, parts: Sequence[Cell] = (), *, gap: str = "  ", id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._parts = list(parts)
+        self._gap = gap
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+        return self._gap.join(part.text for part in self._parts)
+
+    def show(self, parts: Sequence[Cell]) -> None:
+        """Say this from now on."""
+        if list(parts) != self._parts:
+            self._parts = list(parts)
+            self.refresh()
+
+    def render(self) -> RenderResult:
+        """The parts, cut where the line ends."""
+        text = Text(" ", no_wrap=True, overflow="ellipsis", end="")
+        for number, part in enumerate(self._parts):
+            text.append(self._gap if number else "")
+            style = self.get_component_rich_style(f"line--{part.tone}", partial=True) if part.tone else ""
+            text.append(part.text, style)
+        return text
