@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 from daemons.client.connection import Document
 from daemons.client.following import Following
 from daemons.client.results import Record
+from daemons.core.errors import NotFound
 from daemons.core.events import Event
 
 if TYPE_CHECKING:
@@ -44,10 +46,13 @@ class Campaign:
     async def wait(self, timeout_s: float | None = None, *, patience_s: float = PATIENCE_S) -> Document:
         """The campaign's document once it has ended. TimeoutError if that takes longer than `timeout_s`."""
         document: Document = {}
-        async with asyncio.timeout(timeout_s):
-            async for event in self.follow(with_jobs=False, patience_s=patience_s):
+        async with asyncio.timeout(timeout_s), aclosing(self.follow(with_jobs=False, patience_s=patience_s)) as events:
+            async for event in events:
                 document = event.state
-        return document
+        try:
+            return await self.document()
+        except NotFound:  # it was deleted after its end
+            return document
 
     async def results(self) -> list[Record]:
         """The rows so far, as `Client.records` gives them."""

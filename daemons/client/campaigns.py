@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TypedDict, Unpack
 
 import msgspec
@@ -17,9 +17,11 @@ from daemons.core import answers
 
 
 class CampaignFilters(TypedDict, total=False):
-    """Which campaigns: those of this status and kind alone."""
+    """Which campaigns: those of this status, kind and name, and with all these labels (`key=value`), alone."""
 
     status: str | None
+    name: str | None
+    label: str | Sequence[str] | None
     kind: AnyKind | None
 
 

@@ -134,7 +134,7 @@ class Connection:
                 return b""
             may_be_done |= not answer.never_arrived
             is_worth_it = answer.may_pass and (may_repeat or answer.never_arrived)
-            delay_s = patience.delay_s(clock(), _asked_to_wait(answer.error)) if is_worth_it else None
+            delay_s = patience.delay_s(clock(), asked_to_wait(answer.error)) if is_worth_it else None
             if delay_s is None:
                 raise answer.error from answer.cause
             await asyncio.sleep(delay_s)
@@ -237,6 +237,6 @@ def _text(value: object) -> str:
             return str(value)
 
 
-def _asked_to_wait(error: BenchfleetError) -> float:
+def asked_to_wait(error: BenchfleetError) -> float:
     """How long the server wants to be left alone, where it has said so."""
     return error.__dict__.get("retry_after_s", 0.0) if isinstance(error, Unavailable) else 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TypedDict, Unpack
 
 from msgspec import UnsetType
@@ -14,10 +14,11 @@ from daemons.core import answers_fleet
 
 
 class WorkerFilters(TypedDict, total=False):
-    """Which devices: those of this status, or that offer this compute unit, alone."""
+    """Which devices: those of this status, that offer this compute unit and have all these tags, alone."""
 
     status: str | None
     compute_unit: str | None
+    tag: str | Sequence[str] | None
 
 
 class Fleet(Connection):

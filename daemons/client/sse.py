@@ -11,8 +11,6 @@ class Frame(NamedTuple):
 
     name: str
     data: str
-    position: str
-    """The newest `id` so far: where a listener that comes again goes on."""
 
 
 class Frames:
@@ -22,7 +20,8 @@ class Frames:
         self._rest = b""
         self._name = "message"
         self._data: list[str] = []
-        self._position = ""
+        self.position = ""
+        """The newest `id` so far, also of messages without data: where a listener that comes again goes on."""
 
     def feed(self, chunk: bytes) -> Iterator[Frame]:
         """The frames that this piece completes."""
@@ -42,10 +41,10 @@ class Frames:
             case "data":
                 self._data.append(value)
             case "id":
-                self._position = value
+                self.position = value
         return None
 
     def _dispatch(self) -> Frame | None:
         name, data = self._name, self._data
         self._name, self._data = "message", []
-        return Frame(name, "\n".join(data), self._position) if data else None
+        return Frame(name, "\n".join(data)) if data else None

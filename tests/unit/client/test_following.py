@@ -209,5 +209,7 @@ async def test_a_stream_that_is_given_up_ends_the_following():
 
 
 async def test_waiting_answers_the_ended_campaign():
-    script = Script([campaign(1)], [[]], [ready(1), event("campaign", campaign(2, "failed"))])
-    assert await Campaign(script, CAMPAIGN).wait() == campaign(2, "failed")
+    for last in (campaign(2, "failed"), None):  # None: it was deleted since
+        script = Script([campaign(1), last], stream=[ready(1), event("campaign", campaign(2, "failed"))])
+        script.campaigns.insert(1, campaign(1))
+        assert await Campaign(script, CAMPAIGN).wait() == campaign(2, "failed")

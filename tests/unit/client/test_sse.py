@@ -12,9 +12,10 @@ STREAM = (
     b"data:two\ndata: lines\nretry: 1000\n\n"
     b"event: nothing\n\n"
     b"id: e-3\r\ndata: caf\xc3\xa9\r\n\r\n"
+    b": nothing new\nid: e-4\n\n"
     b"data: not whole"
 )
-FRAMES = [Frame("job", "one", "e-1"), Frame("message", "two\nlines", "e-1"), Frame("message", "café", "e-3")]
+FRAMES = [Frame("job", "one"), Frame("message", "two\nlines"), Frame("message", "café")]
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, len(STREAM)])
@@ -22,3 +23,4 @@ def test_frames_are_the_same_however_they_come(size):
     frames = Frames()
     pieces = [STREAM[start : start + size] for start in range(0, len(STREAM), size)]
     assert [frame for piece in pieces for frame in frames.feed(piece)] == FRAMES
+    assert frames.position == "e-4"
