@@ -14,11 +14,13 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from daemons.core.lifecycle import CampaignStatus, JobStatus, ReportStatus
 from daemons.core.models import ClaimedJob, JobSpec
+from daemons.core.outlook import Waiting
 from daemons.core.results import Conditions, Measurement, Samples
 
 Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 """ISO 8601, in UTC, to the millisecond."""
 Count = Annotated[int, Meta(ge=0)]
+Seconds = Annotated[float, Meta(ge=0)]
 Kind = Literal["benchmark", "health"]
 """What people submit, and the checkups of devices."""
 Cursor = Annotated[str, Meta(min_length=1, max_length=100)]
@@ -62,6 +64,11 @@ class Campaign(Struct, frozen=True, kw_only=True):
     """Without the name and password that it may carry."""
     model_sha256: str | None
     """The bytes that all of its devices measure, once one has fetched them."""
+    models_total: Annotated[int, Meta(ge=1)]
+    """How many models its jobs are about, this one included."""
+    name: str | None
+    """What people call it."""
+    labels: dict[str, str]
     status: CampaignStatus
     """`completed`: all jobs have ended, at least one complete. `failed`: all have ended, none complete."""
     total_jobs: Count
@@ -69,12 +76,31 @@ class Campaign(Struct, frozen=True, kw_only=True):
     """Those that are complete."""
     failed_jobs: Count
     job_breakdown: JobBreakdown
+    estimate_left_s: Seconds | None
+    """What `estimate_s` was when it was submitted, of the jobs that have not ended. null: there was none."""
     cancel_requested: bool
     """Its waiting jobs are cancelled, and the devices of its running ones are told to end them."""
     created_at: Moment
     ended_at: Moment | None
     version: Count
     """Rises with every change; events about the campaign carry it, too."""
+
+
+class BenchmarkedModel(Struct, frozen=True, kw_only=True):
+    """A model that a campaign is about."""
+
+    model_url: str
+    """Without the name and password that it may carry."""
+    model_sha256: str | None
+    """The bytes that all of its rows are about, once one device has fetched them."""
+    jobs: Count
+
+
+class CampaignWithModels(Campaign, frozen=True, kw_only=True):
+    """A campaign, and all models that it is about."""
+
+    models: list[BenchmarkedModel]
+    """Its own first."""
 
 
 class CampaignList(Struct, frozen=True, kw_only=True):
@@ -91,18 +117,36 @@ class SubmittedJob(Struct, frozen=True, kw_only=True):
 
     job_id: str
     compute_unit: str
+    worker_id: str | UnsetType = UNSET
+    """The device that it is for alone."""
+    tags: list[str] | UnsetType = UNSET
+    """What a device must have to run it."""
+    model_url: str | UnsetType = UNSET
+    """Its model, if that is another than the campaign's, without the name and password that it may carry."""
     status: JobStatus
 
 
 class SubmittedCampaign(Struct, frozen=True, kw_only=True):
-    """A campaign that was accepted whole."""
+    """A campaign that was accepted whole, and what is to be expected of it."""
 
     campaign_id: str
+    name: str | UnsetType = UNSET
     total_jobs: Count
+    jobs_total: Count
+    """The same as `total_jobs`."""
     status: CampaignStatus
     jobs: list[SubmittedJob]
+    runnable_now: Count
+    """So many could be taken now: at least one device that is there takes them, at once or after its other jobs."""
+    waiting: list[Waiting]
+    """Those that wait for a device which is not there."""
+    estimate_s: Seconds | None
+    """Seconds that the runnable jobs take, if nothing else is waiting: as long each as attempts on their unit with
+    their model have taken lately, on the devices that could take them now. null: for some, nothing is known."""
+    estimate_notes: list[str]
+    """What the estimate leaves out, or why there is none."""
     warnings: list[str]
-    """What no device could take now."""
+    """Why jobs wait, or will fail."""
 
 
 class CancelledCampaign(Struct, frozen=True, kw_only=True):

@@ -32,6 +32,8 @@ class Worker(Struct, frozen=True, kw_only=True):
     """As the device has told it; it may be empty."""
     capabilities: list[str]
     """Compute units, the preferred one first."""
+    tags: list[str]
+    """What jobs may ask a device to have."""
     device_info: DeviceInfo
     status: WorkerStatus
     faulty_reason: str | None
@@ -130,13 +132,23 @@ class WorkerQueue(Struct, frozen=True, kw_only=True):
     queue_size: Count
 
 
+class TaggedQueue(Struct, frozen=True, kw_only=True):
+    """What waits for devices with a compute unit and tags."""
+
+    compute_unit: str
+    tags: list[str]
+    queue_size: Count
+
+
 class QueueStatus(Struct, frozen=True, kw_only=True):
     """How much waits where, all counted at one moment."""
 
     worker_queues: dict[str, WorkerQueue]
     """By `worker_id`."""
     capability_queues: dict[str, Count]
-    """By compute unit."""
+    """By compute unit, with whatever tags."""
+    tagged_queues: list[TaggedQueue]
+    """What of that is for devices with tags alone."""
     results_queue_size: Count
     """Jobs that have ended and whose CSV file is not yet written."""
     waiting_for_retry: Count

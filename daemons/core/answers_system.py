@@ -6,9 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from daemons.core.answers import Count, Moment
-
-Seconds = Annotated[float, Meta(ge=0)]
+from daemons.core.answers import Count, Moment, Seconds
 
 
 class RedisFacts(Struct, frozen=True, kw_only=True):

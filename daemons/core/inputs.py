@@ -22,22 +22,25 @@ LEAST_INTEGER: Final = -(2**63)
 MOST_INTEGER: Final = 2**64 - 1
 
 
-def check_jobs(jobs: Sequence[JobSpec]) -> None:
-    """InvalidInput that names each place, such as ``jobs[0].inputs.x.range``, where the jobs can't be meant so."""
-    found = list(islice(mistakes_in(jobs), MAX_MISTAKES))
+def check_jobs(jobs: Sequence[JobSpec], where: tuple[str, ...] = ("jobs",)) -> None:
+    """InvalidInput that names each place, such as ``jobs[0].inputs.x.range``, where the jobs can't be meant so.
+
+    `where` is the list's own place.
+    """
+    found = list(islice(mistakes_in(jobs, where), MAX_MISTAKES))
     if found:
         texts = tuple(str(mistake) for mistake in found)
         raise InvalidInput("; ".join(texts[:3]), field=spell(found[0].path), mistakes=texts)
 
 
-def mistakes_in(jobs: Sequence[JobSpec]) -> Iterator[Mistake]:
+def mistakes_in(jobs: Sequence[JobSpec], where: tuple[str, ...] = ("jobs",)) -> Iterator[Mistake]:
     """Everything that is wrong, in the order of the jobs."""
     for index, job in enumerate(jobs):
         for name, wish in job.inputs.items():
-            yield from _in_input(wish, ("jobs", index, "inputs", name))
-        yield from _in_url(job, ("jobs", index, "inputs_url"))
-        yield from _in_extension(job, ("jobs", index, "extend", "max_runs"))
-        yield from _in_engine_version(job, ("jobs", index, "engine_version"))
+            yield from _in_input(wish, (*where, index, "inputs", name))
+        yield from _in_url(job, (*where, index, "inputs_url"))
+        yield from _in_extension(job, (*where, index, "extend", "max_runs"))
+        yield from _in_engine_version(job, (*where, index, "engine_version"))
 
 
 def _in_input(wish: InputSpec, path: tuple[str | int, ...]) -> Iterator[Mistake]:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from daemons.core.lifecycle import SettableStatus
+from daemons.core.naming import Labels, ModelUrl, Tags, Title
 from daemons.core.unit_names import UnitName
 
 PROTOCOL_VERSION: Final = 1
@@ -62,6 +63,7 @@ EngineVersion = Annotated[
 ]
 Inputs = Annotated[dict[Annotated[str, Meta(max_length=500)], InputSpec], Meta(max_length=100)]
 CredentialName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
+Devices = Annotated[int, Meta(ge=1, le=MAX_JOBS)] | Literal["any", "every"]
 
 
 class JobSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -71,6 +73,13 @@ class JobSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     """Required unless `worker_id` is given; then the device's first unit is meant."""
     worker_id: Identifier | None = None
     """Only this device may run the job."""
+    tags: Tags = []
+    """Only a device that has all of them may run the job."""
+    devices: Devices = "any"
+    """any: one job, for whichever device comes first. every: one for each device that could run it and is not offline
+    when the campaign is accepted. A number: one for each of so many of them, those first that are free."""
+    model_url: ModelUrl | None = None
+    """Another model than the campaign's."""
     num_inference_runs: Annotated[int, Meta(ge=1, le=MAX_RUNS)] = 10
     num_load_runs: Annotated[int, Meta(ge=1, le=1000)] = 5
     warmup_runs: Annotated[int, Meta(ge=0, le=10_000)] | None = None
@@ -107,11 +116,33 @@ class JobSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     faster in them. None: as the engine is documented to."""
 
 
-class CampaignRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of `POST /api/campaigns`."""
+class Matrix(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Every combination of these makes a job: of models, of compute units, of devices and of options."""
 
-    model_url: Annotated[str, Meta(min_length=1, max_length=8192)]
-    jobs: Annotated[list[JobSpec], Meta(min_length=1, max_length=MAX_JOBS)]
+    models: Annotated[list[ModelUrl], Meta(min_length=1, max_length=1000)] | None = None
+    """None: the campaign's own."""
+    compute_units: Annotated[list[Name], Meta(min_length=1, max_length=50)]
+    devices: Devices | Annotated[list[Identifier], Meta(min_length=1, max_length=10_000)] = "any"
+    """As a job says it; or a list of workers, by their identifiers."""
+    tags: Tags = []
+    """Only devices that have all of them."""
+    options: Annotated[list[JobSpec], Meta(min_length=1, max_length=1000)] = msgspec.field(
+        default_factory=lambda: [JobSpec()]
+    )
+    """What else a job may say: each entry makes jobs of its own."""
+
+
+class CampaignRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The body of `POST /api/campaigns`. It makes the jobs that are listed, and those of its matrix."""
+
+    model_url: ModelUrl | None = None
+    """May be left out where each job and the matrix name models of their own."""
+    jobs: Annotated[list[JobSpec], Meta(max_length=MAX_JOBS)] = []
+    matrix: Matrix | None = None
+    name: Title | None = None
+    """What people call the campaign. Several may have the same."""
+    labels: Labels = {}
+    """What to find it by, such as its branch."""
     credentials: CredentialName | None = None
     """The name under which each worker keeps headers for the model's source."""
 
@@ -150,6 +181,8 @@ class RegisterRequest(Struct, frozen=True, kw_only=True):
     """Names the worker's process. A different one means that the old process is gone."""
     boot_id: Identifier | None = None
     """Names the time since the machine was started: another one after each start."""
+    tags: Tags = []
+    """What jobs may ask a device to have."""
     builtin_models: Annotated[list[Name], Meta(max_length=50)] = []
     """Names of the models that the worker brings along. One that names none is not checked."""
     protocol_version: int = PROTOCOL_VERSION

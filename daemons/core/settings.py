@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
 
+from daemons.core.naming import Tags
 from daemons.core.unit_names import UnitName
 
 EMBEDDED: Final = "embedded"
@@ -169,6 +170,8 @@ class DeviceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What people call the device. null: its host name."""
     units: Annotated[list[UnitName], Meta(min_length=1, max_length=50)] | None = None
     """The compute units to offer, the preferred one first. null: all that were found to work."""
+    tags: Tags = field(default_factory=list)
+    """What jobs may ask a device to have, such as [lab-2, quiet]."""
 
 
 class WorkerStorage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -42,51 +42,49 @@ class KeptModel(NamedTuple):
         return f"{KEPT}{BY_HASH}:{self.sha256}" + (f"/{self.name}" if self.name else "")
 
 
-def check_model_url(url: str) -> str:
-    """The URL, if a worker could fetch it; otherwise InvalidInput that says what is wrong with it."""
+def check_model_url(url: str, field: str = "model_url") -> str:
+    """The URL, if a worker could fetch it; otherwise InvalidInput that says what is wrong with it, as the `field`."""
     if not url.isprintable() or " " in url:
-        raise InvalidInput("model_url: must not hold spaces or control characters", field="model_url")
+        raise InvalidInput(f"{field}: must not hold spaces or control characters", field=field)
     if url.startswith(KEPT):
-        kept_model(url)
+        kept_model(url, field)
         return url
     try:
         parts = urlsplit(url)
         port_is_given = parts.port is not None
     except ValueError as error:
-        raise InvalidInput(f"model_url: is not a URL ({error})", field="model_url") from error
+        raise InvalidInput(f"{field}: is not a URL ({error})", field=field) from error
     if parts.scheme.lower() not in SCHEMES:
         found = f"{parts.scheme}://" if parts.scheme else repr(url[:60])
-        raise InvalidInput(
-            f"model_url: must begin with http:// or https://, or with model:, and is {found}", field="model_url"
-        )
+        raise InvalidInput(f"{field}: must begin with http:// or https://, or with model:, and is {found}", field=field)
     if not parts.hostname or (port_is_given and parts.port == 0):
-        raise InvalidInput("model_url: names no host to fetch the model from", field="model_url")
+        raise InvalidInput(f"{field}: names no host to fetch the model from", field=field)
     return url
 
 
-def kept_model(url: str) -> KeptModel | None:
+def kept_model(url: str, field: str = "model_url") -> KeptModel | None:
     """What a ``model:`` URL names, None for any other URL; InvalidInput if it names nothing that could be kept."""
     if not url.startswith(KEPT):
         return None
     text = url.removeprefix(KEPT)
     if text != BY_HASH and not text.startswith(f"{BY_HASH}:"):
-        return KeptModel(name=check_model_name(text, "model_url: model:"))
+        return KeptModel(name=check_model_name(text, f"{field}: model:", field))
     digest, _, name = text.removeprefix(BY_HASH).removeprefix(":").partition("/")
     if not _HASH.fullmatch(digest.lower()):
         raise InvalidInput(
-            f"model_url: model:sha256: must be followed by 64 hexadecimal digits, and is followed by {digest[:70]!r}",
-            field="model_url",
+            f"{field}: model:sha256: must be followed by 64 hexadecimal digits, and is followed by {digest[:70]!r}",
+            field=field,
         )
-    return KeptModel(check_model_name(name, "model_url: ") if name else None, digest.lower())
+    return KeptModel(check_model_name(name, f"{field}: ", field) if name else None, digest.lower())
 
 
-def check_model_name(name: str, where: str = "") -> str:
+def check_model_name(name: str, where: str = "", field: str = "name") -> str:
     """The name, if a model can be kept under it; otherwise InvalidInput. It is never used as a path."""
     if not _NAME.fullmatch(name) or name == BY_HASH:
         raise InvalidInput(
             f"{where}a model's name is 1 to 200 letters, digits and the signs . _ + @ = -, begins with a letter, a "
             f"digit or _, and isn't {BY_HASH!r}; {name[:60]!r} can't be one",
-            field="model_url" if where else "name",
+            field=field,
         )
     return name
 

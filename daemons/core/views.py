@@ -53,16 +53,40 @@ def campaign_view(state: State) -> dict[str, Any]:
         "kind": state.get("kind", BENCHMARK),
         "model_url": public_url(state["model_url"]),
         "model_sha256": state.get("model_sha256"),
+        "models_total": _number(state, "models") or 1,
+        "name": state.get("name"),
+        "labels": msgspec.json.decode(state.get("labels") or "{}"),
         "status": state["status"],
         "total_jobs": _number(state, "total"),
         "completed_jobs": breakdown["complete"],
         "failed_jobs": breakdown["failed"],
         "job_breakdown": breakdown,
         "cancel_requested": "cancel_requested" in state,
+        "estimate_left_s": _estimate_left_s(state, breakdown),
         "created_at": iso_time(state.get("created_at")),
         "ended_at": iso_time(state.get("ended_at")),
         "version": _number(state, "version"),
     }
+
+
+def _estimate_left_s(state: State, breakdown: Mapping[str, int]) -> float | None:
+    """What was expected of all jobs when they were submitted, of those that have not ended."""
+    if "estimate_s" not in state:
+        return None
+    left = breakdown[JobStatus.PENDING] + breakdown[JobStatus.RUNNING]
+    return round(float(state["estimate_s"]) * left / max(1, _number(state, "total")), 1)
+
+
+def model_view(url: str, sha256: str | None, jobs: int) -> dict[str, Any]:
+    """A model of a campaign as `GET /api/campaigns/{id}` shows it."""
+    return {"model_url": public_url(url), "model_sha256": sha256, "jobs": jobs}
+
+
+def _options(spec: JobSpec) -> dict[str, Any]:
+    """What was asked for, without the names and passwords that addresses may carry."""
+    options: dict[str, Any] = msgspec.to_builtins(spec)
+    addresses = {name: public_url(options[name]) for name in ("model_url", "inputs_url") if name in options}
+    return options | addresses
 
 
 def job_view(job_id: str, campaign_id: str, state: State, spec: JobSpec) -> dict[str, Any]:
@@ -81,7 +105,7 @@ def job_view(job_id: str, campaign_id: str, state: State, spec: JobSpec) -> dict
         "cancel_requested": "cancel" in state,
         "started_at": iso_time(state.get("started_at")),
         "ended_at": iso_time(state.get("ended_at")),
-        "options": msgspec.to_builtins(spec),
+        "options": _options(spec),
         "health": msgspec.json.decode(health) if health else None,
         "version": _number(state, "version"),
     }
@@ -117,6 +141,7 @@ def worker_view(state: State) -> dict[str, Any]:
         "device_name": state["device_name"],
         "ip_address": state["ip_address"],
         "capabilities": msgspec.json.decode(state["capabilities"]),
+        "tags": msgspec.json.decode(state.get("tags") or "[]"),
         "device_info": msgspec.json.decode(state["device_info"]),
         "status": state["status"],
         "faulty_reason": state.get("faulty_reason"),
@@ -157,7 +182,7 @@ def result_row(job_id: str, state: State, spec: JobSpec, campaign: State) -> Row
     row: Row = {
         "Status": ReportStatus(status.value.capitalize()).value,
         "JobId": job_id,
-        "FileName": model_file_name(campaign["model_url"]),
+        "FileName": model_file_name(spec.model_url or campaign["model_url"]),
         "ComputeUnits": spec.compute_unit,
         "CampaignId": campaign["campaign_id"],
         "WorkerId": state.get("worker_id"),

@@ -17,6 +17,7 @@ import structlog
 from daemons.core.errors import StoreUnavailable
 from daemons.core.models import ClaimedJob, ClaimRequest
 from daemons.store import Store
+from daemons.store.keys import parts_of
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +32,8 @@ class Ticket:
 
     def __init__(self) -> None:
         self.queues: tuple[str, ...] = ()
+        self.tags: frozenset[str] = frozenset()
+        """It listens as well to those queues of its units whose tags are among these."""
         self.wakeups: list[str] = []
         self._bell = asyncio.Event()
 
@@ -81,13 +84,13 @@ class Doorbell:
             self.listen(ticket, ())
             self.pass_on(ticket)
 
-    def listen(self, ticket: Ticket, queues: tuple[str, ...]) -> None:
-        """Let the ticket wait for these queues and no others."""
+    def listen(self, ticket: Ticket, queues: tuple[str, ...], tags: frozenset[str] = frozenset()) -> None:
+        """Let the ticket wait for these queues, for those of its units with such tags, and for no others."""
         for queue in ticket.queues:
             self._waiting[queue].pop(ticket, None)
             if not self._waiting[queue]:
                 del self._waiting[queue]
-        ticket.queues = queues
+        ticket.queues, ticket.tags = queues, tags
         for queue in queues:
             self._waiting[queue][ticket] = None
 
@@ -98,7 +101,9 @@ class Doorbell:
         passed over.
         """
         for queue, count in counts.items():
-            others = [ticket for ticket in self._waiting.get(queue, ()) if ticket is not but]
+            unit_queue, tags = parts_of(queue)
+            listening = self._waiting.get(unit_queue, ())
+            others = [ticket for ticket in listening if ticket is not but and ticket.tags.issuperset(tags)]
             waiting = sorted(others, key=lambda ticket: bool(ticket.wakeups))
             for ticket in waiting[:count]:
                 ticket.ring(queue)
@@ -152,8 +157,8 @@ class Dispatcher:
                 else:
                     self.doorbell.pass_on(ticket)
                 # One that may take nothing listens for its own name all the same: so it is told that it may again.
-                if ticket.queues != claimed.queues:
-                    self.doorbell.listen(ticket, claimed.queues)
+                if (ticket.queues, ticket.tags) != (claimed.queues, claimed.tags):
+                    self.doorbell.listen(ticket, claimed.queues, claimed.tags)
                     continue
                 if clock() >= deadline:
                     return None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -14,8 +16,6 @@ from daemons.store.keys import campaign_of, check_campaign_id, check_job_id
 from daemons.store.lua import Scripts, translated_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from redis.asyncio import Redis
 
 REMEMBER_KEYS_S: Final = 7 * 24 * 3600
@@ -23,11 +23,26 @@ REMEMBER_KEYS_S: Final = 7 * 24 * 3600
 
 
 class Submitted(msgspec.Struct, frozen=True, kw_only=True):
-    """An accepted campaign. `unserved` pairs a spec that nobody could take now with the reason's code."""
+    """A campaign that was accepted, now or when it was sent before."""
 
     campaign_id: str
     replayed: bool
-    unserved: list[tuple[JobSpec, str]]
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be recorded of a campaign beside its request."""
+
+    pins: Mapping[str, str] = {}
+    """Model URL → SHA-256 of the bytes that it is about, as far as they are known."""
+    needs: Sequence[str] = ()
+    """Hashes of what must be kept until its end."""
+    estimate_s: float | None = None
+    """Seconds that all of its jobs were expected to take."""
+
+
+def digest_of(request: CampaignRequest) -> str:
+    """What tells a request from others under the same `Idempotency-Key`: all that it says, as it was sent."""
+    return hashlib.sha256(msgspec.json.encode(request)).hexdigest()
 
 
 def _share_specs(jobs: list[JobSpec]) -> tuple[list[JobSpec], list[int]]:
@@ -43,6 +58,30 @@ def _share_specs(jobs: list[JobSpec]) -> tuple[list[JobSpec], list[int]]:
     return specs, places
 
 
+def _other_models(request: CampaignRequest, pins: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What the jobs name instead of the campaign's own model, in their order."""
+    jobs = Counter(job.model_url for job in request.jobs if job.model_url is not None)
+    return [
+        {"url": url, "place": place, "jobs": count, "sha256": pins.get(url)}
+        for place, (url, count) in enumerate(jobs.items())
+    ]
+
+
+def _state(request: CampaignRequest, recorded: Recorded, models: int | None) -> dict[str, str]:
+    """The fields of a campaign's hash, as far as it begins with them."""
+    fields = {
+        "model_url": request.model_url,
+        "model_sha256": recorded.pins.get(request.model_url or ""),
+        "models": models,
+        "credentials": request.credentials,
+        "needs": " ".join(recorded.needs) or None,
+        "name": request.name,
+        "labels": msgspec.json.encode(request.labels).decode() if request.labels else None,
+        "estimate_s": recorded.estimate_s,
+    }
+    return {name: str(value) for name, value in fields.items() if value is not None}
+
+
 class Campaigns:
     """What is known of campaigns. Every method raises StoreUnavailable when the server doesn't answer."""
 
@@ -52,37 +91,39 @@ class Campaigns:
         self._scripts = scripts
         self._prefix = prefix
 
+    async def made_with(self, idempotency_key: str, digest: str) -> str | None:
+        """The campaign that was made with this key, if there is one; Conflict if it was made of another request."""
+        answer = await self._scripts.run("find_submission", idempotency_key=idempotency_key, digest=digest)
+        return answer.get("campaign_id")
+
     async def submit(
         self,
         request: CampaignRequest,
         idempotency_key: str | None = None,
         *,
-        as_sent: CampaignRequest | None = None,
-        model_sha256: str | None = None,
-        needs: Sequence[str] = (),
+        digest: str | None = None,
+        recorded: Recorded | None = None,
     ) -> Submitted:
-        """Accept a campaign whole, in one step. The same key and request again name the same campaign.
+        """Accept a campaign whole, in one step: its own model and its jobs, as `core.targeting` has made them.
 
-        `as_sent` is the request that counts for that, where it was made more precise since. `model_sha256` are the
-        bytes that the campaign is about, if they are known; `needs` are hashes of what must be kept until its end.
-        Raises InvalidInput for an unknown `worker_id`, Conflict for a key that was used for another request.
+        The same key and `digest` again name the same campaign; without one it is that of the request. Raises
+        InvalidInput for an unknown `worker_id`, Conflict for a key that was used for another request.
         """
         specs, places = _share_specs(request.jobs)
+        recorded = recorded or Recorded()
+        others = _other_models(request, recorded.pins)
         answer = await self._scripts.run(
             "submit",
             client=self._patient,
-            model_url=request.model_url,
-            credentials=request.credentials,
+            state=_state(request, recorded, models=len(others) + 1 if others else None),
             specs=[msgspec.json.encode(spec).decode() for spec in specs],
             jobs=places,
+            models=others,
             idempotency_key=idempotency_key,
-            digest=hashlib.sha256(msgspec.json.encode(as_sent or request)).hexdigest(),
-            model_sha256=model_sha256,
-            needs=" ".join(needs) or None,
+            digest=digest or digest_of(request),
             remember_s=REMEMBER_KEYS_S,
         )
-        unserved = [(specs[item["spec"]], item["problem"]) for item in answer.get("unserved") or []]
-        return Submitted(campaign_id=answer["campaign_id"], replayed=answer["replayed"], unserved=unserved)
+        return Submitted(campaign_id=answer["campaign_id"], replayed=answer["replayed"])
 
     async def get(self, campaign_id: str) -> dict[str, Any]:
         """One campaign's view, or NotFound."""

@@ -16,6 +16,7 @@ from daemons.store.duties import Duties
 from daemons.store.events import Events
 from daemons.store.fleet import Fleet
 from daemons.store.health import Health
+from daemons.store.history import History
 from daemons.store.lists import Lists
 from daemons.store.lua import Scripts
 from daemons.store.models import Models
@@ -65,6 +66,7 @@ class Store:
         self.fleet = Fleet(redis, scripts, prefix)
         self.health = Health(redis, scripts, prefix)
         self.models = Models(redis, scripts, prefix)
+        self.history = History(redis, prefix)
         self.outbox = Outbox(redis, scripts, prefix)
         self.duties = Duties(scripts)
         self.events = Events(scripts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -11,6 +11,7 @@ from daemons.core.errors import NotFound
 from daemons.core.lifecycle import WorkerStatus
 from daemons.core.models import BeatAnswer, HeartbeatRequest, RegisterRequest
 from daemons.core.retries import RetryPolicy
+from daemons.core.targeting import Device
 from daemons.core.units import STANDARD_UNITS
 from daemons.core.views import worker_health, worker_view
 from daemons.store.keys import check_worker_id
@@ -18,6 +19,10 @@ from daemons.store.lua import Scripts, translated_errors
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
+
+
+PORTION: Final = 500
+"""So many devices are read at a time: other requests are answered in between."""
 
 
 def identity_of(request: RegisterRequest) -> str:
@@ -55,6 +60,7 @@ class Fleet:
             instance_id=request.instance_id,
             boot_id=request.boot_id,
             builtin_models=msgspec.json.encode(request.builtin_models).decode(),
+            tags=msgspec.json.encode(sorted(set(request.tags))).decode(),
             retry=policy.draw(),
         )
         return answer["worker_id"], answer["action"]
@@ -132,6 +138,21 @@ class Fleet:
         now_ms = await self._now_ms()
         return [worker_health(state, now_ms) for state in states]
 
+    async def devices(self) -> list[Device]:
+        """All of them, the oldest first, as far as choosing among them goes."""
+        fields = ["registered_at", "worker_id", "capabilities", "tags", "status", "drained"]
+        found: list[list[str | None]] = []
+        identifiers = await self._identifiers()
+        for start in range(0, len(identifiers), PORTION):
+            with translated_errors():
+                pipeline = self._redis.pipeline(transaction=False)
+                for worker_id in identifiers[start : start + PORTION]:
+                    pipeline.hmget(f"{self._prefix}worker:{worker_id}", fields)
+                found.extend(await pipeline.execute())
+        known = [state for state in found if state[0] is not None]
+        known.sort(key=lambda state: (int(state[0] or 0), str(state[1])))
+        return [_device(state) for state in known]
+
     async def known_units(self) -> frozenset[str]:
         """The standard compute units, and what any device has ever offered."""
         with translated_errors():
@@ -156,3 +177,14 @@ class Fleet:
         with translated_errors():
             seconds, microseconds = await self._redis.time()
         return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+def _device(state: list[str | None]) -> Device:
+    _, worker_id, capabilities, tags, status, drained = state
+    return Device(
+        worker_id=str(worker_id),
+        units=tuple(msgspec.json.decode(capabilities or "[]")),
+        tags=frozenset(msgspec.json.decode(tags or "[]")),
+        status=str(status),
+        is_drained=drained is not None,
+    )

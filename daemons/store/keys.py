@@ -5,10 +5,13 @@ Everything that this project keeps in Redis stands under one prefix:
 ====================================  ===========  ==================================================================
 ``campaign:ID``                       hash         a campaign's state and counters
 ``campaign:ID:specs``                 hash         index → JSON of a job spec; equal jobs share one
+``campaign:ID:models``                hash         URL → JSON of a model that jobs name instead of the campaign's own
 ``job:ID``                            hash         a job's state; while it waits, its status and spec alone
 ``job:ID:history``                    list         its transitions, as JSON
 ``job:ID:evidence``                   string       its raw timings and the device's conditions, as JSON
 ``queue:unit:U``, ``queue:worker:ID`` sorted set   waiting jobs by priority, then arrival
+``queue:unit:U+T+T``                  sorted set   those for devices that have the unit and these tags, likewise
+``tag_sets:U``                        set          the tags that the queues of a unit have, where jobs wait in them
 ``queue:health:ID``                   sorted set   waiting health jobs of a device, likewise
 ``delayed``                           sorted set   jobs that wait for a retry, by due time
 ``longest_delay``                     string       the longest time that a retry was ever to wait
@@ -16,6 +19,7 @@ Everything that this project keeps in Redis stands under one prefix:
 ``worker:ID``, ``workers``            hash, set    a device's state; all of them
 ``devices``, ``beats``                hash         identity → worker; worker → signs of life counted
 ``units``                             set          every compute unit that a device has offered
+``durations``, ``durations_used``     hash, z. set mean ms of attempts by unit and model; those by when they were used
 ``campaigns``, ``ended``              sorted set   all of them, by creation; those that have ended, by their end
 ``checkup_campaigns``                 sorted set   those of kind health, by creation; ``campaigns`` has all others
 ``checkups``, ``checked``             sorted set   devices by when they are to be checked; by when they last were
@@ -43,6 +47,7 @@ from daemons.core.errors import NotFound
 
 _CAMPAIGN = re.compile(r"campaign-\d{1,20}")
 _JOB = re.compile(r"(campaign-\d{1,20})-job-(\d{1,6})")
+_TAGGED = re.compile(r"(unit:.*\))\+([^()]+)")
 _WORKER = re.compile(r"worker-[0-9a-f]{1,32}")
 
 
@@ -82,6 +87,17 @@ def position_of(job_id: str) -> int:
 def job_id_at(campaign_id: str, position: int) -> str:
     """The job at a place of a campaign."""
     return f"{campaign_id}-job-{position}"
+
+
+def parts_of(queue: str) -> tuple[str, list[str]]:
+    """The queue of a unit without tags, and the tags; any other queue is itself, with none."""
+    found = _TAGGED.fullmatch(queue)
+    return (queue, []) if found is None else (found[1], tags_of(found[2]))
+
+
+def tags_of(text: str) -> list[str]:
+    """The tags in the name of a queue, which stand there with signs between them that no tag has."""
+    return text.split("+")
 
 
 def as_glob(prefix: str) -> str:

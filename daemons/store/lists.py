@@ -5,7 +5,7 @@ A page that was given up early is short and has a cursor all the same: who asks 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -70,10 +70,23 @@ class CampaignFilter(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = BENCHMARK
     """What people submit, checkups of devices (`health`), or ``all``."""
     status: str | None = None
+    name: str | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+    """Keys and values, all of which the campaign has."""
 
     def takes(self, campaign: State) -> bool:
         """Whether the campaign is wanted."""
-        return self.status is None or campaign["status"] == self.status
+        return (
+            self.status in (None, campaign["status"])
+            and self.name in (None, campaign.get("name"))
+            and self._takes_labels(campaign.get("labels"))
+        )
+
+    def _takes_labels(self, labels: str | None) -> bool:
+        if not self.labels:
+            return True
+        known = msgspec.json.decode(labels or "{}")
+        return all(known.get(key) == value for key, value in self.labels)
 
 
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,13 +187,25 @@ class Lists:
                 begun = portion.end.campaign
                 yield [_row(portion.campaign, *job) for job in portion.jobs if wanted.takes(*job[1:])]
 
+    async def specs(self, campaign_id: str) -> list[tuple[str, JobSpec]]:
+        """The status and the spec of each job of a campaign, in their order; or NotFound."""
+        wanted = JobFilter(campaign_ids=(campaign_id,))
+        portions = [portion async for portion in self._portions(wanted, None, PORTION)]
+        return [(state["status"], spec) for portion in portions for _, state, spec in portion.jobs]
+
     async def workers(
-        self, limit: int, *, status: str | None = None, compute_unit: str | None = None, after: str | None = None
+        self,
+        limit: int,
+        *,
+        status: str | None = None,
+        compute_unit: str | None = None,
+        tags: Sequence[str] = (),
+        after: str | None = None,
     ) -> Page:
-        """Devices, the oldest first; `after` is a cursor."""
+        """Devices, the oldest first, that have all the `tags`; `after` is a cursor."""
         told = after.split("-", 1) if after else None
         answer = await self._scripts.run(
-            "list_workers", limit=limit, status=status, compute_unit=compute_unit, after=told
+            "list_workers", limit=limit, status=status, compute_unit=compute_unit, tags=tags, after=told
         )
         listed = list(answer["workers"])
         identifiers = [worker_id for _, worker_id in listed[:limit]]

@@ -12,7 +12,7 @@ from daemons.core.models import ClaimedJob, ClaimRequest, JobSpec, ReleaseReques
 from daemons.core.results import JobReport, evidence, figures
 from daemons.core.retries import RetryPolicy
 from daemons.core.units import STANDARD_UNITS
-from daemons.store.keys import check_job_id, check_worker_id
+from daemons.store.keys import check_job_id, check_worker_id, tags_of
 from daemons.store.lua import Scripts, translated_errors
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     queue: str | None = None
     """Where the job was waiting; None if this worker had it already."""
     queues: tuple[str, ...] = ()
+    tags: frozenset[str] = frozenset()
+    """The device's: it serves those queues of its units, too, whose tags are among them."""
     is_ready: bool = True
     """Whether this worker may take jobs at all now."""
     has_left: bool = False
@@ -64,7 +66,12 @@ class Queue:
         )
         if "job" not in answer:
             idle = answer["idle"]
-            return Claimed(queues=tuple(answer["queues"]), is_ready=idle != "not_ready", has_left=idle == "left")
+            return Claimed(
+                queues=tuple(answer["queues"]),
+                tags=frozenset(answer.get("tags", ())),
+                is_ready=idle != "not_ready",
+                has_left=idle == "left",
+            )
         return Claimed(job=_claimed_job(answer["job"]), queue=answer.get("queue"))
 
     async def finish(
@@ -130,11 +137,13 @@ class Queue:
         ]
 
     async def status(self) -> dict[str, Any]:
-        """How much waits where, all counted at one moment: ``{units, workers, delayed, running, results}``."""
-        return await self._scripts.run("queue_status", units=STANDARD_UNITS)
+        """How much waits where, all counted at one moment: ``{units, tagged, workers, delayed, running, results}``."""
+        found = await self._scripts.run("queue_status", units=STANDARD_UNITS)
+        tagged = [one | {"tags": tags_of(one["tags"])} for one in found.get("tagged", [])]
+        return found | {"tagged": sorted(tagged, key=lambda one: (one["compute_unit"], one["tags"]))}
 
 
 def _claimed_job(answer: dict[str, Any]) -> ClaimedJob:
     spec = msgspec.json.decode(answer.pop("spec_json"), type=JobSpec)
-    shared = set(ClaimedJob.__struct_fields__) & set(JobSpec.__struct_fields__)
+    shared = set(ClaimedJob.__struct_fields__) & set(JobSpec.__struct_fields__) - set(answer)
     return ClaimedJob(**answer, **{name: getattr(spec, name) for name in shared})

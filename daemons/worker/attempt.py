@@ -118,6 +118,7 @@ class Attempts:
                 advance,
                 credentials=job.credentials,
                 campaign_id=job.campaign_id if job.pull_through else None,
+                job_id=job.job_id,
             )
             inputs = await self._fetch_inputs(job, model, advance)
         standing.advance(Progress(phase="measuring"))

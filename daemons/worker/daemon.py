@@ -103,6 +103,7 @@ def _card(settings: WorkerSettings, state: Path, salt: str, probe: Probe) -> Reg
         instance_id=uuid.uuid4().hex,
         boot_id=boot_id(),
         builtin_models=list(BUILTIN_MODELS),
+        tags=settings.device.tags,
     )
 
 

@@ -37,8 +37,10 @@ class NotAtHome(NotFetched):
 class Asked(Protocol):
     """What is asked of the client."""
 
-    async def campaign_model(self, campaign_id: str, *, wait_s: float) -> CampaignModel:
-        """Where the model of a campaign is to be had from."""
+    async def campaign_model(
+        self, campaign_id: str, *, wait_s: float = 20.0, job_id: str | None = None
+    ) -> CampaignModel:
+        """Where the model of a campaign's job is to be had from."""
 
     def stream(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None
@@ -52,8 +54,8 @@ class Home:
     def __init__(self, client: Asked) -> None:
         self._client = client
 
-    async def where_is(self, campaign_id: str, advance: Advance) -> str | None:
-        """The hash under which the orchestrator keeps the campaign's model, once it does; None if it won't.
+    async def where_is(self, campaign_id: str, advance: Advance, job_id: str | None = None) -> str | None:
+        """The hash under which the orchestrator keeps the model of a campaign's job, once it does; None if it won't.
 
         It may be fetching meanwhile, and `advance` is told how far it is.
         """
@@ -61,7 +63,7 @@ class Home:
         give_up_s = clock() + PATIENCE_S
         while True:
             try:
-                found = await self._client.campaign_model(campaign_id, wait_s=WAIT_S)
+                found = await self._client.campaign_model(campaign_id, wait_s=WAIT_S, job_id=job_id)
             except Unavailable as error:
                 if clock() > give_up_s:
                     _note_passed_by(campaign_id, str(error))

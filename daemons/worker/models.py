@@ -122,15 +122,16 @@ class ModelCache:
         *,
         credentials: str | None = None,
         campaign_id: str | None = None,
+        job_id: str | None = None,
     ) -> Model:
         """The model at `url`, whole, judged harmless, and on this device's disk.
 
         `credentials` names headers that this device keeps for the URL's host; `campaign_id` a campaign for which the
-        orchestrator may have it. Raises NotFetched with a remark when the model can't be had, is refused, or has other
-        bytes than the campaign's other devices have measured (`pinned_sha256`). What may pass is tried again for about
-        ten seconds without progress.
+        orchestrator may have it, and `job_id` the job in it. Raises NotFetched with a remark when the model can't be
+        had, is refused, or has other bytes than the campaign's other devices have measured (`pinned_sha256`). What may
+        pass is tried again for about ten seconds without progress.
         """
-        known = await self._from_home(url, pinned_sha256, advance, campaign_id)
+        known = await self._from_home(url, pinned_sha256, advance, campaign_id, job_id)
         if known is None:
             source = Source(url=url, what=_MODEL, credential=self._credential(credentials))
             key, window_s = _key(url, credentials), self._retry_window_s
@@ -145,7 +146,9 @@ class ModelCache:
             size_bytes=known.size_bytes,
         )
 
-    async def _from_home(self, url: str, pinned: str | None, advance: Advance, campaign_id: str | None) -> Known | None:
+    async def _from_home(
+        self, url: str, pinned: str | None, advance: Advance, campaign_id: str | None, job_id: str | None
+    ) -> Known | None:
         """The model from the orchestrator: what is kept there alone, always; else what it has fetched, if it has."""
         kept = _named_by(url)
         if kept is not None:
@@ -153,7 +156,7 @@ class ModelCache:
         if self._home is None or campaign_id is None:
             return None
         digest = pinned if pinned is not None and self._shelf.lookup(_home_order(url, pinned, _MODEL).key) else None
-        digest = digest or await self._home.where_is(campaign_id, advance)
+        digest = digest or await self._home.where_is(campaign_id, advance, job_id)
         if digest is None:
             return None
         try:

@@ -103,7 +103,8 @@ async def test_campaign_created(api):
     assert answer.status == 201
     campaign = answer.document["campaign_id"]
     assert re.fullmatch(r"campaign-\d+", campaign)
-    assert answer.document == {
+    beyond_the_seed = {"jobs_total", "runnable_now", "waiting", "estimate_s", "estimate_notes"}
+    assert {key: value for key, value in answer.document.items() if key not in beyond_the_seed} == {
         "campaign_id": campaign,
         "total_jobs": 2,
         "status": "running",
@@ -139,7 +140,8 @@ async def test_campaigns_listed_and_shown(api):
     listing = (await api("GET", "/campaigns")).document
     assert listing["count"] == len(listing["campaigns"]) == 3
     done = listing["campaigns"][-1]
-    assert (await api("GET", f"/campaigns/{done['campaign_id']}")).document == done
+    shown = (await api("GET", f"/campaigns/{done['campaign_id']}")).document
+    assert shown == done | {"models": shown["models"]}
     assert (done["status"], done["total_jobs"], done["completed_jobs"]) == ("completed", 1, 1)
     assert done["job_breakdown"] == {"pending": 0, "running": 0, "complete": 1, "failed": 0, "cancelled": 0}
     page = (await api("GET", "/campaigns?limit=2")).document

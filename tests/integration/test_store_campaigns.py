@@ -8,6 +8,7 @@ import pytest
 
 from daemons.core.errors import Conflict, InvalidInput, StoreUnavailable
 from daemons.core.models import CampaignRequest, JobSpec
+from daemons.core.outlook import groups_of, outlook
 from daemons.store import open_store
 from daemons.store.keys import campaign_of
 from daemons.store.lists import CampaignFilter, JobFilter
@@ -105,8 +106,11 @@ async def test_jobs_that_nobody_could_take_now_are_named(drive):
         JobSpec(compute_unit=CPU, worker_id=two),
         JobSpec(compute_unit=GPU, worker_id=one),
     ]
-    answer = await drive.store.campaigns.submit(CampaignRequest(model_url=URL, jobs=specs))
-    assert answer.unserved == [(specs[1], "no_device"), (specs[2], "worker_away"), (specs[3], "worker_lacks_unit")]
+    expected = outlook(groups_of(specs, URL), await drive.store.fleet.devices(), {})
+    assert [(waiting.compute_unit, waiting.worker_id) for waiting in expected.waiting] == [(GPU, None), (CPU, two)]
+    assert [word in " ".join(expected.warnings) for word in ("no live device", "is away", "doesn't offer")] == [
+        True
+    ] * 3
 
 
 async def test_identifiers_are_unique_in_order_and_not_used_again_after_a_reset(drive):

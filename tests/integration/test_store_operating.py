@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from daemons.core.errors import Conflict, NotFound, StaleAttempt
-from daemons.core.models import CampaignRequest, ClaimRequest, JobSpec
+from daemons.core.models import ClaimRequest, JobSpec
+from daemons.core.outlook import groups_of, outlook
 from daemons.core.results import Samples
 from daemons.store.keys import campaign_of
 from daemons.store.lists import CampaignFilter
@@ -200,7 +201,7 @@ class TestDrain:
     async def test_nobody_is_there_for_jobs_while_all_are_drained(self, drive):
         worker = await drive.worker()
         await drive.store.fleet.drain(worker, "new fans")
-        assert await unserved(drive) == ["no_device"]
+        assert await unserved(drive) == [CPU]
         await drive.store.fleet.drain(worker, None)
         assert await unserved(drive) == []
 
@@ -461,8 +462,8 @@ class TestDuties:
 
 
 async def unserved(drive):
-    request = CampaignRequest(model_url=URL, jobs=[JobSpec(compute_unit=CPU)])
-    return [problem for _, problem in (await drive.store.campaigns.submit(request)).unserved]
+    groups = groups_of([JobSpec(compute_unit=CPU)], URL)
+    return [one.compute_unit for one in outlook(groups, await drive.store.fleet.devices(), {}).waiting]
 
 
 async def filed(drive, campaign):

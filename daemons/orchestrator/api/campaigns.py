@@ -1,48 +1,33 @@
-"""Campaigns: submitted, listed, cancelled, and their results."""
+"""Campaigns: listed, shown, cancelled, tried again, deleted. `submitting` takes new ones."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from aiohttp import web
-from msgspec import Meta, Struct, structs
+from msgspec import Meta, Struct
 
 from daemons.core import answers
-from daemons.core.errors import InvalidInput, NotFound
-from daemons.core.inputs import check_jobs
 from daemons.core.lifecycle import CampaignStatus
-from daemons.core.models import CampaignRequest, JobSpec
-from daemons.core.urls import check_model_url
-from daemons.orchestrator.api import examples
-from daemons.orchestrator.api.bodies import json_response, listing, read_json
-from daemons.orchestrator.api.context import DUTIES, MODELS, STORE, WRITER
-from daemons.orchestrator.api.parameters import headers_of, query_of
+from daemons.core.naming import Title
+from daemons.core.views import model_view
+from daemons.orchestrator.api import examples, submitting
+from daemons.orchestrator.api.bodies import json_response, listing
+from daemons.orchestrator.api.context import DUTIES, STORE, WRITER
+from daemons.orchestrator.api.parameters import query_of
 from daemons.orchestrator.api.routes import LOOK, OPERATE, Content, Route
-from daemons.orchestrator.modelstore.resolving import resolved
-from daemons.store import Store
-from daemons.store.campaigns import Submitted
-from daemons.store.keys import job_id_at
 from daemons.store.lists import CampaignFilter
 
 MAX_LISTED: Final = 1000
-MAX_KEY_LENGTH: Final = 200
-_KEY_ALLOWED: Final = f"1 to {MAX_KEY_LENGTH} printable ASCII characters"
 
-_WHY_UNSERVED: Final = {
-    "no_device": "no live device offers {unit}; jobs for it wait until one does",
-    "worker_away": "worker {worker} is away; its jobs wait for it",
-    "worker_lacks_unit": "worker {worker} doesn't offer {unit}; it will report its jobs as failed",
-}
-
-
-class SubmitHeaders(Struct, frozen=True, rename={"idempotency_key": "Idempotency-Key"}):
-    """What may stand beside a campaign."""
-
-    idempotency_key: (
-        Annotated[str, Meta(pattern=f"^[ -~]{{1,{MAX_KEY_LENGTH}}}$", extra={"allowed": _KEY_ALLOWED})] | None
-    ) = None
-    """The same key and campaign again, within a week, name the campaign that was made the first time."""
+Label = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}=[^\x00-\x1f\x7f-\x9f]{0,200}(?!\n)$",
+        extra={"allowed": "a label as key=value, such as `branch=main`"},
+    ),
+]
 
 
 class CampaignsQuery(Struct, frozen=True):
@@ -56,97 +41,26 @@ class CampaignsQuery(Struct, frozen=True):
     """Those of this status alone."""
     kind: Literal["benchmark", "health", "all"] = "benchmark"
     """What people submit, checkups of devices, or both."""
-
-
-async def submit(request: web.Request) -> web.Response:
-    """Make a campaign: accepted whole and durably before this answers, or not at all."""
-    key = headers_of(request, SubmitHeaders).idempotency_key
-    wanted = await read_json(request, CampaignRequest)
-    check_model_url(wanted.model_url)
-    check_jobs(wanted.jobs)
-    store = request.app[STORE]
-    jobs = await _with_units(wanted.jobs, store)
-    wanted = structs.replace(wanted, jobs=jobs)
-    async with resolved(request.app[MODELS], wanted) as exact:
-        submitted = await store.campaigns.submit(
-            exact.request, key, as_sent=wanted, model_sha256=exact.model_sha256, needs=exact.needs
-        )
-    return json_response(
-        _answer(submitted, jobs), HTTPStatus.CREATED, Location=f"/api/campaigns/{submitted.campaign_id}"
-    )
-
-
-async def _with_units(jobs: list[JobSpec], store: Store) -> list[JobSpec]:
-    """The jobs, each with a known compute unit: the one that it names, or the first of the worker that it names."""
-    known = await store.fleet.known_units()
-    first_units: dict[str, str] = {}
-    complete: list[JobSpec] = []
-    for index, job in enumerate(jobs):
-        if job.compute_unit is None:
-            unit = await _first_unit(job, index, store, first_units)
-            complete.append(structs.replace(job, compute_unit=unit))
-        elif job.compute_unit in known:
-            complete.append(job)
-        else:
-            raise InvalidInput(
-                f"jobs[{index}].compute_unit: must be one of {', '.join(sorted(known))}, "
-                f"and is {job.compute_unit[:60]!r}",
-                field=f"jobs[{index}].compute_unit",
-            )
-    return complete
-
-
-async def _first_unit(job: JobSpec, index: int, store: Store, first_units: dict[str, str]) -> str:
-    if job.worker_id is None:
-        raise InvalidInput(
-            f"jobs[{index}].compute_unit: is missing; a job names a compute unit, a worker_id or both",
-            field=f"jobs[{index}].compute_unit",
-        )
-    if job.worker_id not in first_units:
-        try:
-            worker = await store.fleet.get(job.worker_id)
-        except NotFound as error:
-            raise InvalidInput(f"jobs[{index}].worker_id: {error}", field=f"jobs[{index}].worker_id") from error
-        if not worker["capabilities"]:
-            raise InvalidInput(
-                f"jobs[{index}].worker_id: {job.worker_id} offers no compute unit; name one in compute_unit",
-                field=f"jobs[{index}].worker_id",
-            )
-        first_units[job.worker_id] = worker["capabilities"][0]
-    return first_units[job.worker_id]
-
-
-def _answer(submitted: Submitted, jobs: list[JobSpec]) -> dict[str, Any]:
-    warnings = {
-        _WHY_UNSERVED[problem].format(unit=spec.compute_unit, worker=spec.worker_id)
-        for spec, problem in submitted.unserved
-    }
-    return {
-        "campaign_id": submitted.campaign_id,
-        "total_jobs": len(jobs),
-        "status": CampaignStatus.RUNNING,
-        "jobs": [
-            {
-                "job_id": job_id_at(submitted.campaign_id, place),
-                "compute_unit": job.compute_unit,
-                "status": "pending",
-            }
-            for place, job in enumerate(jobs)
-        ],
-        "warnings": sorted(warnings),
-    }
+    name: Title | None = None
+    """Those alone that are called so."""
+    label: Annotated[list[Label], Meta(max_length=50)] = []
+    """Those alone that have this label, as `key=value`; it may be given several times, for all of them."""
 
 
 async def list_campaigns(request: web.Request) -> web.Response:
     """Campaigns, the newest first; `next_cursor` leads on when there are more."""
     query = query_of(request, CampaignsQuery)
-    wanted = CampaignFilter(kind=query.kind, status=query.status)
+    labels = tuple((key, value) for key, _, value in (label.partition("=") for label in query.label))
+    wanted = CampaignFilter(kind=query.kind, status=query.status, name=query.name, labels=labels)
     return listing("campaigns", await request.app[STORE].lists.campaigns(wanted, query.limit, query.cursor))
 
 
 async def show(request: web.Request) -> web.Response:
-    """One campaign, and how far its jobs are."""
-    return json_response(await request.app[STORE].campaigns.get(request.match_info["campaign_id"]))
+    """One campaign, how far its jobs are, and the models that it is about."""
+    campaign_id, store = request.match_info["campaign_id"], request.app[STORE]
+    campaign = await store.campaigns.get(campaign_id)
+    models = [model_view(model.url, model.sha256, model.jobs) for model in await store.models.all(campaign_id)]
+    return json_response(campaign | {"models": models})
 
 
 async def cancel(request: web.Request) -> web.Response:
@@ -179,23 +93,7 @@ async def delete(request: web.Request) -> web.Response:
 
 
 ROUTES: Final = (
-    Route(
-        "POST",
-        "/api/campaigns",
-        submit,
-        OPERATE,
-        "Submit a campaign",
-        answers={
-            201: Content(
-                type=answers.SubmittedCampaign,
-                headers={"Location": "The campaign."},
-                example=examples.SUBMITTED_CAMPAIGN,
-            )
-        },
-        headers=SubmitHeaders,
-        body=Content(type=CampaignRequest, example=examples.CAMPAIGN_REQUEST),
-        refusals=(HTTPStatus.CONFLICT,),
-    ),
+    *submitting.ROUTES,
     Route(
         "GET",
         "/api/campaigns",
@@ -211,7 +109,7 @@ ROUTES: Final = (
         show,
         LOOK,
         "Show a campaign",
-        answers={200: Content(type=answers.Campaign, example=examples.CAMPAIGN)},
+        answers={200: Content(type=answers.CampaignWithModels, example=examples.CAMPAIGN)},
     ),
     Route(
         "POST",

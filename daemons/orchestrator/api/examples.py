@@ -14,16 +14,30 @@ CAMPAIGN_REQUEST: Final[dict[str, Any]] = {
         {"compute_unit": "CPU (ONNX)", "num_inference_runs": 10},
         {"compute_unit": "GPU (CoreML)", "num_inference_runs": 100, "check_outputs": True},
     ],
+    "name": "tinyyolo, nightly",
+    "labels": {"branch": "main"},
 }
 
 SUBMITTED_CAMPAIGN: Final[dict[str, Any]] = {
     "campaign_id": _CAMPAIGN,
+    "name": "tinyyolo, nightly",
     "total_jobs": 2,
+    "jobs_total": 2,
     "status": "running",
     "jobs": [
         {"job_id": _JOB, "compute_unit": "CPU (ONNX)", "status": "pending"},
         {"job_id": f"{_CAMPAIGN}-job-1", "compute_unit": "GPU (CoreML)", "status": "pending"},
     ],
+    "runnable_now": 1,
+    "waiting": [
+        {
+            "compute_unit": "GPU (CoreML)",
+            "jobs": 1,
+            "why": "no live device offers GPU (CoreML); jobs for it wait until one does",
+        },
+    ],
+    "estimate_s": 41.5,
+    "estimate_notes": ["jobs that wait for a device are not counted: 1"],
     "warnings": ["no live device offers GPU (CoreML); jobs for it wait until one does"],
 }
 
@@ -32,15 +46,26 @@ CAMPAIGN: Final[dict[str, Any]] = {
     "kind": "benchmark",
     "model_url": "https://models.example.org/vision/tinyyolov2-7.onnx",
     "model_sha256": "583fed02f6e2a93d4e5b6a7f7a1a6f3e2c0f7a4d9c3b2a1f0e9d8c7b6a594837",
+    "models_total": 1,
+    "name": "tinyyolo, nightly",
+    "labels": {"branch": "main"},
     "status": "completed",
     "total_jobs": 2,
     "completed_jobs": 2,
     "failed_jobs": 0,
     "job_breakdown": {"pending": 0, "running": 0, "complete": 2, "failed": 0, "cancelled": 0},
+    "estimate_left_s": 0.0,
     "cancel_requested": False,
     "created_at": "2025-01-09T14:13:20.123Z",
     "ended_at": "2025-01-09T14:15:02.480Z",
     "version": 17,
+    "models": [
+        {
+            "model_url": "https://models.example.org/vision/tinyyolov2-7.onnx",
+            "model_sha256": "583fed02f6e2a93d4e5b6a7f7a1a6f3e2c0f7a4d9c3b2a1f0e9d8c7b6a594837",
+            "jobs": 2,
+        },
+    ],
 }
 
 JOB_ANSWER: Final[dict[str, Any]] = {

@@ -84,6 +84,7 @@ async def queue_status(request: web.Request) -> web.Response:
         {
             "worker_queues": status["workers"],
             "capability_queues": status["units"],
+            "tagged_queues": status["tagged"],
             "results_queue_size": status["results"],
             "waiting_for_retry": status["delayed"],
             "running": status["running"],

@@ -16,7 +16,7 @@ from daemons.orchestrator.api.bodies import json_response
 from daemons.orchestrator.api.context import MODELS, PULLER, RECEIVER
 from daemons.orchestrator.api.errors import problem_of
 from daemons.orchestrator.api.parameters import headers_of, query_of
-from daemons.orchestrator.api.routes import LOOK, OPERATE, WORK, Content, Route
+from daemons.orchestrator.api.routes import LOOK, OPERATE, WORK, Content, JobId, Route
 from daemons.orchestrator.api.sending import ReadHeaders, send
 from daemons.orchestrator.api.uploading import ConditionHeaders, UploadHeaders, chunks_of, conditions_of, order_of
 from daemons.orchestrator.modelstore.names import Named
@@ -51,6 +51,8 @@ class PullQuery(Struct, frozen=True, kw_only=True):
 
     wait: Annotated[float, Meta(ge=0, le=60)] = 0.0
     """Seconds, for the orchestrator to have fetched it."""
+    job_id: JobId | None = None
+    """The job that it is needed for; in a campaign of several models none is meant without it."""
 
 
 async def upload(request: web.Request) -> web.Response:
@@ -149,12 +151,12 @@ async def delete(request: web.Request) -> web.Response:
 
 
 async def campaign_model(request: web.Request) -> web.Response:
-    """Where the device gets its campaign's model from. The orchestrator fetches it once for all, if it is to.
+    """Where the device gets the model of a campaign's job from. The orchestrator fetches it once for all, if it is to.
 
     Nothing fails by that: what it can't fetch, each device fetches from the model's own URL.
     """
-    wait_s = query_of(request, PullQuery).wait
-    return json_response(await request.app[PULLER].ask(request.match_info["campaign_id"], wait_s))
+    query = query_of(request, PullQuery)
+    return json_response(await request.app[PULLER].ask(request.match_info["campaign_id"], query.wait, query.job_id))
 
 
 def _upload_view(name: str, state: State | None, *, is_kept: bool = False) -> answers_models.UploadState:

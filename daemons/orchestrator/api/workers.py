@@ -14,6 +14,7 @@ from daemons.core.models import (
     DrainRequest,
     StatusRequest,
 )
+from daemons.core.naming import Tags
 from daemons.orchestrator.api.bodies import json_response, listing, read_json
 from daemons.orchestrator.api.context import DUTIES, STORE
 from daemons.orchestrator.api.parameters import query_of
@@ -35,6 +36,8 @@ class WorkersQuery(Struct, frozen=True):
     """Those of this status alone."""
     compute_unit: Identifier | None = None
     """Those alone that offer this compute unit."""
+    tag: Tags = []
+    """Those alone that have this tag; it may be given several times, for all of them."""
 
 
 class RemoveQuery(Struct, frozen=True):
@@ -48,7 +51,7 @@ async def list_workers(request: web.Request) -> web.Response:
     """Every device that has registered, the oldest first."""
     query = query_of(request, WorkersQuery)
     page = await request.app[STORE].lists.workers(
-        query.limit, status=query.status, compute_unit=query.compute_unit, after=query.cursor
+        query.limit, status=query.status, compute_unit=query.compute_unit, tags=query.tag, after=query.cursor
     )
     return listing("workers", page)
 

@@ -1,4 +1,4 @@
-"""Fetches a campaign's model once, for all of its devices, when the first of them asks for it.
+"""Fetches the models of a campaign once each, for all of its devices, when the first of them asks for one.
 
 The same addresses are refused as on a worker. Whatever can't be fetched from here is left to the workers, each of which
 tries by itself: nothing that worked without this fails with it.
@@ -33,10 +33,13 @@ FAILED_FOR_S: Final = 60.0
 
 
 class _Wanted(NamedTuple):
-    """What one campaign is about."""
+    """A model that a campaign is about."""
 
     campaign_id: str
+    job_id: str | None
+    """A job that it is the model of; None in a campaign with one model."""
     url: str
+    is_own: bool
     sha256: str | None
     credentials: str | None
 
@@ -71,19 +74,21 @@ class Puller:
         self._store = store
         self._settings = settings
         self._is_local = is_local
-        self._pulls: dict[str, _Pull] = {}
+        self._pulls: dict[tuple[str, str], _Pull] = {}
         self._slots = asyncio.Semaphore(MAX_AT_ONCE)
 
     def may_have(self, job: ClaimedJob) -> bool:
         """Whether the worker that takes this job shall ask for its model."""
         return self._objection(job.model_url, job.credentials) is None
 
-    async def ask(self, campaign_id: str, wait_s: float) -> CampaignModel:
-        """Where the campaign's model is to be had from, after `wait_s` at most; fetching begins if need be.
+    async def ask(self, campaign_id: str, wait_s: float, job_id: str | None = None) -> CampaignModel:
+        """Where the model of a campaign's job is to be had from, after `wait_s` at most; fetching begins if need be.
 
         Raises NotFound or StoreUnavailable.
         """
-        wanted = await self._wanted(campaign_id)
+        wanted = await self._wanted(campaign_id, job_id)
+        if wanted is None:
+            return CampaignModel(state="elsewhere", reason="the campaign has several models; name the job with job_id")
         kept = await self._kept(wanted.sha256)
         if kept is not None:
             return kept
@@ -103,9 +108,11 @@ class Puller:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _wanted(self, campaign_id: str) -> _Wanted:
-        campaign = await self._store.models.of(campaign_id)
-        return _Wanted(campaign_id, campaign.url, campaign.sha256, campaign.credentials)
+    async def _wanted(self, campaign_id: str, job_id: str | None) -> _Wanted | None:
+        model = await self._store.models.of(campaign_id, job_id)
+        if model is None:
+            return None
+        return _Wanted(campaign_id, job_id, model.url, model.is_own, model.sha256, model.credentials)
 
     async def _kept(self, sha256: str | None) -> CampaignModel | None:
         if sha256 is None:
@@ -127,14 +134,15 @@ class Puller:
     def _pull_of(self, wanted: _Wanted) -> _Pull:
         now_s = asyncio.get_running_loop().time()
         self._pulls = {
-            campaign_id: pull
-            for campaign_id, pull in self._pulls.items()
+            key: pull
+            for key, pull in self._pulls.items()
             if pull.ended_at_s is None or now_s < pull.ended_at_s + FAILED_FOR_S
         }
-        known = self._pulls.get(wanted.campaign_id)
+        key = (wanted.campaign_id, wanted.url)
+        known = self._pulls.get(key)
         if known is not None and not known.is_outdated:
             return known
-        pull = self._pulls[wanted.campaign_id] = _Pull()
+        pull = self._pulls[key] = _Pull()
         pull.task = asyncio.create_task(self._fetch(wanted, pull))
         return pull
 
@@ -154,18 +162,19 @@ class Puller:
 
     async def _fetch_alone(self, wanted: _Wanted, pull: _Pull) -> CampaignModel:
         """Nobody else fetches from this URL now; another process may have done so until now."""
-        wanted = await self._wanted(wanted.campaign_id)
+        wanted = await self._wanted(wanted.campaign_id, wanted.job_id) or wanted
         kept = await self._kept(wanted.sha256)
         if kept is None:
             sha256 = await self._obtain(wanted, pull)
-            kept = await self._pin(wanted.campaign_id, sha256)
+            kept = await self._pin(wanted, sha256)
         return kept
 
-    async def _pin(self, campaign_id: str, sha256: str) -> CampaignModel:
+    async def _pin(self, wanted: _Wanted, sha256: str) -> CampaignModel:
         """Have the campaign be about these bytes, while nobody removes them; or say what it is about instead."""
         async with self._models.unchanged():
             if await self._kept(sha256) is not None:
-                sha256 = await self._store.models.pin(campaign_id, sha256)
+                url = None if wanted.is_own else wanted.url
+                sha256 = await self._store.models.pin(wanted.campaign_id, sha256, url)
             kept = await self._kept(sha256)
         return kept or CampaignModel(state="elsewhere", reason="it was fetched, and is not kept any more")
 

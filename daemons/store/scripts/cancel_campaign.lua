@@ -13,7 +13,7 @@ end
 
 local queues = {}
 for index, text in pairs(read(key .. ':specs')) do
-  queues[index] = queue_key(queue_of(cjson.decode(text), campaign.kind))
+  queues[index] = queue_of(cjson.decode(text), campaign.kind)
 end
 
 local ended_at = now_ms()
@@ -21,7 +21,7 @@ local result = cjson.encode({ Remark = 'cancelled before it ran' })
 local cancelled, stopping = 0, 0
 
 local function cancel_waiting(job_id, spec, was_tried)
-  redis.call('ZREM', queues[spec], job_id)
+  take_out(queues[spec], job_id)
   if was_tried then
     redis.call('ZREM', P .. 'delayed', job_id)
   end

@@ -1,8 +1,9 @@
 -- Gives a worker the next job that it can run.
 -- arg: worker_id, instance_id, claim_id
 -- -> {job = {...}, queue = the name of the one that it was taken from, nil if this worker had it already}, or
---    {idle = 'empty' | 'left' | 'not_ready', queues = [names]}: nothing waits in the queues that this worker serves;
---    what waits is for other devices first; or it may take no user's job now. The queues are those to listen to
+--    {idle = 'empty' | 'left' | 'not_ready', queues = [names], tags = [names]}: nothing waits in the queues that this
+--    worker serves; what waits is for other devices first; or it may take no user's job now. The queues are those to
+--    listen to, and so is each queue of a unit with tags that are among its own
 
 local worker = read(worker_key(arg.worker_id))
 if not worker then
@@ -14,18 +15,39 @@ end
 
 local health_queue = 'health:' .. arg.worker_id
 local queues = { 'worker:' .. arg.worker_id }
-for _, unit in ipairs(cjson.decode(worker.capabilities)) do
+local units = cjson.decode(worker.capabilities)
+for _, unit in ipairs(units) do
   queues[#queues + 1] = 'unit:' .. unit
+end
+local tags = worker.tags and cjson.decode(worker.tags) or {}
+
+-- The queues with tags that this worker serves. One without tags has none to look for.
+local function queues_with_tags()
+  local found, owned = {}, {}
+  for _, tag in ipairs(tags) do
+    owned[tag] = true
+  end
+  for _, unit in ipairs(tags[1] and units or {}) do
+    for _, wanted in ipairs(redis.call('SMEMBERS', tag_sets_key(unit))) do
+      local fits = true
+      for tag in string.gmatch(wanted, '[^+]+') do
+        fits = fits and owned[tag]
+      end
+      found[#found + 1] = fits and 'unit:' .. unit .. '+' .. wanted or nil
+    end
+  end
+  return found
 end
 
 local function as_claim(job_id, job, queue)
   local campaign = read(campaign_key(campaign_of(job_id)))
+  local url = model_of(job_id, job, campaign)
   return reply({ queue = queue, job = {
     job_id = job_id,
     campaign_id = campaign.campaign_id,
     attempt = tonumber(job.attempt),
-    model_url = campaign.model_url,
-    model_sha256 = campaign.model_sha256,
+    model_url = url or campaign.model_url,
+    model_sha256 = pinned(campaign, url),
     credentials = campaign.credentials,
     spec_json = redis.call('HGET', campaign_key(campaign.campaign_id) .. ':specs', job.spec),
   } })
@@ -34,17 +56,25 @@ end
 local LOOK_AHEAD = 20
 local has_left = false
 
-local function could_take(worker_id, unit)
-  local other = redis.call('HMGET', worker_key(worker_id), 'status', 'drained', 'capabilities')
+local function has_all(list, wanted)
+  local owned = {}
+  for _, one in ipairs(list and cjson.decode(list) or {}) do
+    owned[one] = true
+  end
+  for _, one in ipairs(wanted) do
+    if not owned[one] then
+      return false
+    end
+  end
+  return true
+end
+
+local function could_take(worker_id, spec)
+  local other = redis.call('HMGET', worker_key(worker_id), 'status', 'drained', 'capabilities', 'tags')
   if (other[1] ~= 'active' and other[1] ~= 'busy') or other[2] then
     return false
   end
-  for _, offered in ipairs(cjson.decode(other[3])) do
-    if offered == unit then
-      return true
-    end
-  end
-  return false
+  return has_all(other[3], { spec.compute_unit }) and (not spec.tags or has_all(other[4], spec.tags))
 end
 
 -- An attempt of the job has failed on this device a moment ago, and another one is there that could take it.
@@ -53,9 +83,9 @@ local function is_for_another(job_id, avoid, avoid_until)
   if avoid ~= arg.worker_id or left_ms <= 0 or left_ms > longest_delay() + ANOTHER_FIRST_MS then
     return false
   end
-  local unit = spec_of(job_id, { spec = redis.call('HGET', job_key(job_id), 'spec') }).compute_unit
+  local spec = spec_of(job_id, { spec = redis.call('HGET', job_key(job_id), 'spec') })
   for _, worker_id in ipairs(redis.call('SMEMBERS', P .. 'workers')) do
-    if worker_id ~= arg.worker_id and could_take(worker_id, unit) then
+    if worker_id ~= arg.worker_id and could_take(worker_id, spec) then
       return true
     end
   end
@@ -72,7 +102,7 @@ local function first_of(queue)
     end
     local job = redis.call('HMGET', job_key(entry[1]), 'status', 'avoid', 'avoid_until')
     if job[1] ~= 'pending' then
-      redis.call('ZREM', queue_key(queue), entry[1])
+      take_out(queue, entry[1])
     elseif queue ~= queues[1] and queue ~= health_queue and job[2] and is_for_another(entry[1], job[2], job[3]) then
       has_left = true
       place = place + 1
@@ -90,11 +120,17 @@ local function users_job()
     return job_id, score, queues[1]
   end
   local best, best_score, best_queue
-  for index = 2, #queues do
-    job_id, score = first_of(queues[index])
+  local function look_into(queue)
+    job_id, score = first_of(queue)
     if job_id and (not best or tonumber(score) < tonumber(best_score)) then
-      best, best_score, best_queue = job_id, score, queues[index]
+      best, best_score, best_queue = job_id, score, queue
     end
+  end
+  for index = 2, #queues do
+    look_into(queues[index])
+  end
+  for _, queue in ipairs(queues_with_tags()) do
+    look_into(queue)
   end
   return best, best_score, best_queue
 end
@@ -118,7 +154,7 @@ local function next_job()
 end
 
 local function take(job_id, score, queue)
-  redis.call('ZREM', queue_key(queue), job_id)
+  take_out(queue, job_id)
   local key = job_key(job_id)
   redis.call('HSET', key, 'status', 'running', 'worker_id', arg.worker_id, 'score', score,
     'started_at', now_ms(), 'device', worker.device)
@@ -158,4 +194,4 @@ if worker.status == 'faulty' then
   return reply({ idle = 'not_ready', queues = { queues[1], health_queue } })
 end
 queues[#queues + 1] = health_queue
-return reply({ idle = has_left and 'left' or 'empty', queues = queues })
+return reply({ idle = has_left and 'left' or 'empty', queues = queues, tags = tags[1] and tags or nil })

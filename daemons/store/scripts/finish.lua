@@ -22,6 +22,31 @@ if is_final(job.status) then
   return refuse('stale_attempt', arg.job_id .. ' has ended as ' .. job.status .. '; its result was not taken')
 end
 
+-- How long an attempt takes: a mean for each unit with each model, in which a new one counts for so much. A model is known
+-- by the hash of its URL and by that of its bytes, whichever a later campaign can tell. The longest unused are forgotten.
+local NEW_COUNTS, MOST_DURATIONS = 0.3, 4000
+
+local function note_mean(field, took_ms)
+  local mean = tonumber(redis.call('HGET', P .. 'durations', field) or took_ms)
+  redis.call('HSET', P .. 'durations', field, integer_text(mean + NEW_COUNTS * (took_ms - mean)))
+  if redis.call('ZADD', P .. 'durations_used', now_ms(), field) == 1
+    and redis.call('ZCARD', P .. 'durations_used') > MOST_DURATIONS then
+    redis.call('HDEL', P .. 'durations', redis.call('ZPOPMIN', P .. 'durations_used')[1])
+  end
+end
+
+local function note_duration(job_id, job, url)
+  local took_ms = tonumber(now_ms()) - tonumber(job.started_at)
+  if took_ms < 0 then
+    return -- the server's clock was set back
+  end
+  local unit = spec_of(job_id, job).compute_unit
+  note_mean(unit .. '|' .. redis.sha1hex(url), took_ms)
+  if given(arg.model_sha256) then
+    note_mean(unit .. '|' .. arg.model_sha256, took_ms)
+  end
+end
+
 local campaign_id = campaign_of(arg.job_id)
 redis.call('HSET', job_key(arg.job_id), 'reported', attempt)
 local worker = read(worker_key(arg.worker_id))
@@ -50,9 +75,14 @@ end
 if given(arg.evidence) then
   redis.call('SET', job_key(arg.job_id) .. ':evidence', arg.evidence)
 end
--- The first device that has fetched the model pins its bytes for the whole campaign.
+local campaign = read(campaign_key(campaign_id))
+local url = model_of(arg.job_id, job, campaign)
+-- The first device that has fetched a model pins its bytes for the whole campaign.
 if given(arg.model_sha256) then
-  redis.call('HSETNX', campaign_key(campaign_id), 'model_sha256', arg.model_sha256)
+  pin(campaign, url, arg.model_sha256)
+end
+if arg.status == 'complete' and job.status == 'running' and not is_health then
+  note_duration(arg.job_id, job, url or campaign.model_url)
 end
 remember(arg.job_id, arg.status, job, given(arg.remark) and arg.remark or nil)
 -- Counted before the events go out: they carry the whole new state.

@@ -1,4 +1,4 @@
--- The devices of a page, the oldest first. arg: limit, status or null, compute_unit or null,
+-- The devices of a page, the oldest first. arg: limit, status or null, compute_unit or null, tags = [names],
 --      after = {registered_at, worker_id} of the page before, or null -> {workers = [{registered_at, worker_id}], one more
 --      than the limit if there is more}
 
@@ -11,21 +11,31 @@ local function is_before(one, other)
   return one[2] < other[2]
 end
 
-local function offers(capabilities, unit)
-  for _, offered in ipairs(cjson.decode(capabilities)) do
-    if offered == unit then
+local function has(list, wanted)
+  for _, one in ipairs(list and cjson.decode(list) or {}) do
+    if one == wanted then
       return true
     end
   end
   return false
 end
 
+local function has_all(list, wanted)
+  for _, one in ipairs(wanted) do
+    if not has(list, one) then
+      return false
+    end
+  end
+  return true
+end
+
 local found = {}
 for _, worker_id in ipairs(redis.call('SMEMBERS', P .. 'workers')) do
-  local told = redis.call('HMGET', worker_key(worker_id), 'registered_at', 'status', 'capabilities')
+  local told = redis.call('HMGET', worker_key(worker_id), 'registered_at', 'status', 'capabilities', 'tags')
   local one = { tonumber(told[1]), worker_id }
   local is_wanted = (not given(arg.status) or told[2] == arg.status)
-    and (not given(arg.compute_unit) or offers(told[3], arg.compute_unit))
+    and (not given(arg.compute_unit) or has(told[3], arg.compute_unit))
+    and has_all(told[4], arg.tags)
   if is_wanted and (not after or is_before(after, one)) then
     found[#found + 1] = one
   end

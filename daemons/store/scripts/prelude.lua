@@ -50,6 +50,7 @@ local function campaign_key(campaign_id) return P .. 'campaign:' .. campaign_id 
 local function job_key(job_id) return P .. 'job:' .. job_id end
 local function queue_key(queue) return P .. 'queue:' .. queue end
 local function campaign_of(job_id) return string.match(job_id, '^(.*)%-job%-%d+$') end
+local function models_key(campaign_id) return campaign_key(campaign_id) .. ':models' end
 
 -- A campaign of this kind is a checkup, and so are its jobs: prelude_checkups.lua tells of them. What a user submits is of
 -- no kind.
@@ -142,13 +143,40 @@ local function spec_of(job_id, job)
   return cjson.decode(redis.call('HGET', campaign_key(campaign_of(job_id)) .. ':specs', job.spec))
 end
 
+-- A queue of jobs for any device with this unit, or with this unit and these tags: unit:CPU (ONNX)+lab-2+quiet. Which
+-- tags the queues of a unit have, as far as jobs wait in them, is kept where claims find it.
+local function tag_sets_key(unit) return P .. 'tag_sets:' .. unit end
+
 local function queue_of(spec, kind)
   if kind == HEALTH then
     return 'health:' .. spec.worker_id
   elseif given(spec.worker_id) then
     return 'worker:' .. spec.worker_id
+  elseif spec.tags and spec.tags[1] then
+    return 'unit:' .. spec.compute_unit .. '+' .. table.concat(spec.tags, '+')
   end
   return 'unit:' .. spec.compute_unit
+end
+
+-- The unit and the tags, as one text, of a queue with tags.
+local function tagged(queue)
+  return string.match(queue, '^unit:(.*%))%+(.+)$')
+end
+
+-- To be called after a job has come into this queue.
+local function note_queue(queue)
+  local unit, tags = tagged(queue)
+  if unit then
+    redis.call('SADD', tag_sets_key(unit), tags)
+  end
+end
+
+local function take_out(queue, job_id)
+  redis.call('ZREM', queue_key(queue), job_id)
+  local unit, tags = tagged(queue)
+  if unit and redis.call('EXISTS', queue_key(queue)) == 0 then
+    redis.call('SREM', tag_sets_key(unit), tags)
+  end
 end
 
 -- Higher priority first, then the order of arrival: both in the 53 bits that a score keeps.
@@ -164,12 +192,13 @@ end
 local function enqueue(job_id, job)
   local queue = queue_for(job_id, job)
   redis.call('ZADD', queue_key(queue), job.score, job_id)
+  note_queue(queue)
   return queue
 end
 
 -- Takes a pending job out of wherever it waits.
 local function withdraw(job_id, job)
-  redis.call('ZREM', queue_key(queue_for(job_id, job)), job_id)
+  take_out(queue_for(job_id, job), job_id)
   redis.call('ZREM', P .. 'delayed', job_id)
 end
 
@@ -233,6 +262,9 @@ local function open_campaign(campaign_id, state, specs, jobs)
     redis.call('ZADD', queue_key(queue), score_of(decoded[spec_index + 1]), job_id)
     counts[queue] = (counts[queue] or 0) + 1
   end
+  for queue in pairs(counts) do
+    note_queue(queue)
+  end
   redis.call('HSET', key, 'campaign_id', campaign_id, 'status', 'running', 'created_at', created_at,
     'total', #jobs, 'pending', #jobs, 'running', 0, 'complete', 0, 'failed', 0, 'cancelled', 0)
   for field, value in pairs(state) do
@@ -244,9 +276,63 @@ local function open_campaign(campaign_id, state, specs, jobs)
   return created_at
 end
 
+-- Models: the campaign's own stands in its hash. Where its jobs name others, `models` counts all of them, and a hash has
+-- the others: URL -> JSON of {place, jobs, sha256 or nil = the bytes that all of its rows are about, once that is known}.
+
+local function other_model(campaign_id, url)
+  return cjson.decode(redis.call('HGET', models_key(campaign_id), url))
+end
+
+-- The bytes that jobs with this model are about, if that is known; url = nil for the campaign's own.
+local function pinned(campaign, url)
+  if url then
+    return other_model(campaign.campaign_id, url).sha256
+  end
+  return campaign.model_sha256
+end
+
+-- Has them be about the bytes of this hash, unless they are about others already: whether it is new.
+local function pin(campaign, url, sha256)
+  if pinned(campaign, url) then
+    return false
+  end
+  if url then
+    local model = other_model(campaign.campaign_id, url)
+    model.sha256 = sha256
+    redis.call('HSET', models_key(campaign.campaign_id), url, cjson.encode(model))
+  else
+    redis.call('HSET', campaign_key(campaign.campaign_id), 'model_sha256', sha256)
+  end
+  return true
+end
+
+-- The URL of a job's model, where that is another than its campaign's.
+local function model_of(job_id, job, campaign)
+  local url = campaign.models and spec_of(job_id, job).model_url
+  return given(url) and url or nil
+end
+
+-- The campaign that an Idempotency-Key has made, nil if it has made none; or nil and a refusal.
+-- arg: idempotency_key or null, digest = of the request that came with it
+local function idempotency_key() return P .. 'idempotency:' .. arg.idempotency_key end
+
+local function made_before()
+  local known = given(arg.idempotency_key) and read(idempotency_key())
+  if not known then
+    return nil
+  end
+  if known.digest ~= arg.digest then
+    return nil, refuse('conflict', 'this Idempotency-Key was used for another campaign, ' .. known.campaign_id .. '; use a new key')
+  end
+  if redis.call('EXISTS', campaign_key(known.campaign_id)) == 0 then
+    return nil, refuse('conflict', 'the campaign of this Idempotency-Key, ' .. known.campaign_id .. ', is gone; use a new key')
+  end
+  return known.campaign_id
+end
+
 -- Takes an ended campaign out of everybody's sight. Its jobs are removed afterwards, in portions: see forget_old.lua.
 local function forget_campaign(campaign_id, campaign)
-  redis.call('UNLINK', campaign_key(campaign_id), campaign_key(campaign_id) .. ':specs')
+  redis.call('UNLINK', campaign_key(campaign_id), campaign_key(campaign_id) .. ':specs', models_key(campaign_id))
   redis.call('ZREM', P .. 'campaigns', campaign_id)
   redis.call('ZREM', P .. 'checkup_campaigns', campaign_id)
   redis.call('ZREM', P .. 'ended', campaign_id)

@@ -1,7 +1,7 @@
 -- Makes a device known, or knows it again.
 -- arg: identity, candidate_id, device_name, ip_address, capabilities = JSON text, device_info = JSON text,
 --      device = JSON text of the CSV's device cells, instance_id or null, boot_id or null,
---      builtin_models = JSON text of the names of models that the worker brings along
+--      builtin_models = JSON text of the names of models that the worker brings along, tags = JSON text of the device's tags
 -- -> {worker_id, action = 'created' | 'updated'}
 
 local worker_id = redis.call('HGET', P .. 'devices', arg.identity)
@@ -27,7 +27,7 @@ for _, unit in ipairs(cjson.decode(arg.capabilities)) do
 end
 redis.call('HSET', key, 'worker_id', worker_id, 'identity', arg.identity, 'device_name', arg.device_name,
   'ip_address', arg.ip_address, 'capabilities', arg.capabilities, 'device_info', arg.device_info, 'device', arg.device,
-  'builtin_models', arg.builtin_models, 'last_heartbeat', now_ms())
+  'builtin_models', arg.builtin_models, 'tags', arg.tags, 'last_heartbeat', now_ms())
 redis.call('HSETNX', key, 'registered_at', now_ms())
 if given(arg.instance_id) then
   redis.call('HSET', key, 'instance_id', arg.instance_id)
