@@ -44,17 +44,12 @@ class Portal:
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """What `work` returns or raises. RuntimeError if the portal is closed, or called by what it runs."""
         outcome: Future[T] = Future()
-        with self._closing:  # what begins before the portal is closed is ended by that
-            refusal = "this client is closed" if self._is_closed else "a client can't wait for itself"
-            if self._is_closed or self.is_here:
-                work.close()
-                raise RuntimeError(refusal)
-            self._loop.call_soon_threadsafe(self._begin, work, outcome)
         try:
+            self._schedule(work, outcome)
             return outcome.result()
         finally:
             if not outcome.done():  # the caller was interrupted, by Ctrl-C most likely
-                self._loop.call_soon_threadsafe(self._cancel, outcome)
+                self._loop.call_soon_threadsafe(self._cancel, work, outcome)
                 wait_for([outcome], FAREWELL_S)
 
     def iterate(self, items: AsyncIterator[T]) -> Generator[T]:
@@ -89,14 +84,26 @@ class Portal:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         await self._loop.shutdown_asyncgens()
 
+    def _schedule(self, work: Coroutine[Any, Any, T], outcome: Future[T]) -> None:
+        with self._closing:  # what begins before the portal is closed is ended by that
+            if not self._is_closed and not self.is_here:
+                self._loop.call_soon_threadsafe(self._begin, work, outcome)
+                return
+        work.close()
+        why = "this client is closed" if self._is_closed else "a client can't wait for itself"
+        outcome.set_exception(RuntimeError(why))
+
     def _begin(self, work: Coroutine[Any, Any, T], outcome: Future[T]) -> None:
         task = self._loop.create_task(work)
         self._tasks[outcome] = task
         task.add_done_callback(lambda _: self._settle(outcome))
 
-    def _cancel(self, outcome: Future[Any]) -> None:
+    def _cancel(self, work: Coroutine[Any, Any, T], outcome: Future[T]) -> None:
         if task := self._tasks.get(outcome):
             task.cancel()
+        elif not outcome.done():  # the interruption came before it could begin
+            work.close()
+            outcome.set_exception(RuntimeError("interrupted"))
 
     def _settle(self, outcome: Future[Any]) -> None:
         task = self._tasks.pop(outcome)
