@@ -18,13 +18,27 @@ COMPLETE_VARIABLE: Final = "_BENCHFLEET_COMPLETE"
 
 COMMANDS: Final = {
     "bench": ("daemons.cli.bench:bench", "Measure or compare models on this machine, with no server."),
+    "campaigns": ("daemons.cli.campaigns:campaigns", "List, show or delete campaigns."),
+    "cancel": ("daemons.cli.stopping:cancel", "Cancel campaigns or jobs."),
     "check-config": ("daemons.cli.check_config:check_config", "Find every mistake in configuration files."),
+    "completion": ("daemons.cli.completion:completion", "Print what makes your shell complete commands."),
     "demo": ("daemons.cli.demo:demo", "Benchmark two real networks here and now, start to end."),
+    "drain": ("daemons.cli.draining:drain", "Let devices take no more jobs."),
+    "events": ("daemons.cli.events:events", "Show what happens in the fleet, as it happens."),
     "info": ("daemons.cli.info:info", "Show this device as it would register."),
+    "jobs": ("daemons.cli.jobs:jobs", "List or show jobs."),
+    "models": ("daemons.cli.models:models", "List, upload, download or delete kept models."),
     "orchestrator": ("daemons.cli.programs:orchestrator", "Run the orchestrator daemon."),
+    "queue": ("daemons.cli.queues:queue", "Show what waits for which devices."),
+    "results": ("daemons.cli.results:results", "Show or save the results of campaigns."),
+    "retry": ("daemons.cli.stopping:retry", "Open what has failed again."),
+    "submit": ("daemons.cli.submit:submit", "Benchmark a model on the fleet."),
+    "undrain": ("daemons.cli.draining:undrain", "Let devices take jobs again."),
     "tui": ("daemons.cli.tui:tui", "Show the fleet in the terminal, live."),
     "up": ("daemons.cli.up:up", "Run orchestrator, database and workers on this machine."),
+    "watch": ("daemons.cli.watch:watch", "Follow a campaign until it has ended."),
     "worker": ("daemons.cli.programs:worker", "Run the worker daemon of this device."),
+    "workers": ("daemons.cli.workers:workers", "List, show, check, reset or remove devices."),
 }
 """Command → where it is, and what it does in one line. Nothing is imported before it is asked for."""
 
@@ -61,7 +75,8 @@ class LazyGroup(GuessingGroup):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="\b\nExamples:\n  benchfleet demo\n  benchfleet up --workers 1\n  benchfleet bench model.onnx --runs 100",
+    epilog="\b\nExamples:\n  benchfleet demo\n  benchfleet up --workers 1\n  benchfleet bench model.onnx --runs 100\n"
+    "  benchfleet submit model.onnx --wait",
 )
 @click.version_option(daemons.__version__, prog_name=PROGRAM)
 def cli() -> None:

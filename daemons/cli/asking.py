@@ -15,6 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import click
+import msgspec
+
+from daemons.core.errors import BenchfleetError
+from daemons.runtime import boot
+from daemons.runtime.logs import escape, set_up_logs
 
 if TYPE_CHECKING:
     from daemons.client import Client
@@ -23,6 +28,8 @@ HELP: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"]}
 """Context settings of each command: one that is called outside its group takes `-h`, too."""
 
 DEFAULT_URL: Final = "http://127.0.0.1:5000"
+PATIENCE_S: Final = 3.0
+"""An orchestrator that is away is asked again for so long: somebody waits for the answer."""
 ENDED_BY_SIGTERM: Final = 143
 """128 + SIGTERM, as shells say it."""
 
@@ -71,20 +78,16 @@ json_option: Final = click.option("--json", "as_json", is_flag=True, help="Print
 
 def ask(server: Server, work: Work) -> int:
     """The exit status of `work` with a client of that server: what it returns, or what its error means."""
-    from daemons.runtime import boot  # noqa: PLC0415
-    from daemons.runtime.logs import set_up_logs  # noqa: PLC0415
-
-    set_up_logs("warning")
+    set_up_logs("warning", "console")
     return boot.run_command(lambda: _with_client(server, work))
 
 
 async def _with_client(server: Server, work: Work) -> int | None:
     from daemons.client import Client  # noqa: PLC0415
-    from daemons.core.errors import BenchfleetError  # noqa: PLC0415
 
     ended_by = _end_on_sigterm()
     try:
-        async with Client(server.url, server.token_file) as client:
+        async with Client(server.url, server.token_file, patience_s=PATIENCE_S) as client:
             status = await work(client)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -123,13 +126,9 @@ def _give_up_stdout() -> None:
 
 def print_json(document: Any) -> None:
     """The document, indented, on stdout."""
-    import msgspec  # noqa: PLC0415
-
     click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
 
 
 def tell(text: str) -> None:
     """A sentence beside the output, for people: on stderr."""
-    from daemons.runtime.logs import escape  # noqa: PLC0415
-
     click.echo(escape(text), err=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from daemons.cli.check_config import check_config, program_of
+from daemons.cli.check_config import check_config, kind_of
 from daemons.core.settings import OrchestratorSettings
 from daemons.runtime.schema import settings_schema
 
@@ -56,7 +56,7 @@ def test_one_bad_file_does_not_keep_the_others_from_being_checked(check, bad):
 
 
 @pytest.mark.parametrize(
-    ("name", "program"),
+    ("name", "kind"),
     [
         ("worker.yaml", "worker"),
         ("lab-Worker.yml", "worker"),
@@ -64,17 +64,21 @@ def test_one_bad_file_does_not_keep_the_others_from_being_checked(check, bad):
         ("site.yaml", None),
         ("worker-of-orchestrator.yaml", None),
         ("worker.d/site.yaml", None),
+        ("nightly-campaign.yaml", "campaign"),
+        ("campaigns/nightly.yaml", "campaign"),
+        ("campaigns/worker.yaml", "worker"),
+        ("campaigns/worker-campaign.yaml", None),
     ],
 )
-def test_the_program_is_told_by_the_files_name(name, program):
-    assert program_of(Path("/etc/benchfleet") / name) == program
+def test_what_a_file_is_for_is_told_by_the_files_name(name, kind):
+    assert kind_of(Path("/etc/benchfleet") / name) == kind
 
 
 def test_a_name_that_tells_nothing_needs_the_option(check, tmp_path):
     path = tmp_path / "site.yaml"
     path.write_text("http: {port: 1}")
     assert check(path).exit_code == 2
-    assert "add --for orchestrator or --for worker" in check(path).stderr
+    assert "add --for orchestrator or --for worker or --for campaign" in check(path).stderr
     assert check("--for", "orchestrator", path).exit_code == 0
     assert check("--for", "worker", path).exit_code == 1
 

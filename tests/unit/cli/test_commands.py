@@ -65,18 +65,57 @@ def test_every_help_shows_examples(call, name, option):
     assert examples_of(result.stdout)
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, None])
-def test_every_example_is_a_command_line_that_is_understood(call, name):
-    for line in examples_of(call(*([name] if name else []), "--help").stdout):
-        command, *arguments = shlex.split(line.partition(" > ")[0])[1:]
-        known = {option for parameter in command_of(command).params for option in parameter.opts}
+def all_commands():
+    """Every command and every one within a group, by the words that call it."""
+    for name in COMMANDS:
+        yield (name,), command_of(name)
+        if isinstance(command_of(name), click.Group):
+            yield from (((name, word), command) for word, command in command_of(name).commands.items())
+
+
+@pytest.mark.parametrize("words", [words for words, _ in all_commands() if len(words) > 1], ids=" ".join)
+def test_commands_in_groups_have_help_and_examples_too(call, words):
+    result = call(*words, "--help")
+    assert result.exit_code == 0
+    assert examples_of(result.stdout)
+
+
+@pytest.mark.parametrize("words", [(), *(words for words, _ in all_commands())], ids=" ".join)
+def test_every_example_is_a_command_line_that_is_understood(call, words):
+    for line in examples_of(call(*words, "--help").stdout):
+        name, *arguments = shlex.split(line.partition(" > ")[0])[1:]
+        command = command_of(name)
+        if isinstance(command, click.Group):
+            command = command.commands[
+                arguments.pop(0) if arguments[:1] and arguments[0] in command.commands else "list"
+            ]
+        known = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in arguments if word.startswith("--")} <= known, line
 
 
 def test_every_option_is_explained():
-    for name in COMMANDS:
-        options = [one for one in command_of(name).params if isinstance(one, click.Option)]
-        assert all(option.help for option in options), name
+    for words, command in all_commands():
+        options = [one for one in command.params if isinstance(one, click.Option)]
+        assert all(option.help for option in options), words
+
+
+def test_every_option_that_takes_a_value_says_of_what_kind():
+    for words, command in all_commands():
+        options = [one for one in command.params if isinstance(one, click.Option) and words[0] in ASK_A_SERVER]
+        assert all(option.is_flag or option.metavar or isinstance(option.type, click.Choice) for option in options)
+
+
+ASK_A_SERVER = {
+    "campaigns", "cancel", "drain", "events", "jobs", "models", "queue", "results", "retry", "submit", "undrain",
+    "watch", "workers",
+}  # fmt: skip
+
+
+def test_what_asks_a_server_can_be_told_which_and_can_answer_a_program():
+    for words, command in all_commands():
+        if words[0] in ASK_A_SERVER and not isinstance(command, click.Group):
+            options = {option for parameter in command.params for option in parameter.opts}
+            assert {"--url", "--token-file", "--json"} <= options, words
 
 
 def test_the_list_of_commands_is_what_there_is(call):
@@ -93,7 +132,7 @@ def test_a_mistyped_command_is_guessed(call, typed, meant):
 
 
 def test_a_command_that_is_like_none_gets_the_list(call):
-    assert "there are bench, check-config, demo" in call("xyzzy").stderr
+    assert "there are bench, campaigns, cancel" in call("xyzzy").stderr
 
 
 def test_a_mistyped_option_is_guessed(call):

@@ -1,0 +1,81 @@
+"""`benchfleet events`: what happens in the fleet, as it happens."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from daemons.cli.asking import HELP, Server, ask, asks_a_server, examples, tell
+from daemons.cli.completing import campaign_names, worker_names
+from daemons.cli.naming import worker_id_of
+from daemons.cli.telling import told
+from daemons.core.events import Event, EventType
+from daemons.runtime.logs import escape
+
+if TYPE_CHECKING:
+    from daemons.client import Client
+
+TYPES = ("worker", "worker_removed", "job", "progress", "campaign", "campaign_removed", "reset")
+
+
+@click.command(
+    context_settings=HELP,
+    epilog=examples(
+        "events",
+        "events --type job --type worker",
+        "events --campaign campaign-1736432000123456 --json",
+        "events --count 100 --json > events.jsonl",
+    ),
+)
+@click.option("--type", "types", type=click.Choice(TYPES), multiple=True, help="Those of this type alone; repeatable.")
+@click.option("--campaign", metavar="CAMPAIGN", shell_complete=campaign_names, help="Those of this campaign alone.")
+@click.option("--worker", metavar="WORKER", shell_complete=worker_names, help="Those of this device alone.")
+@click.option("--after", metavar="POSITION", help="Go on after this EPOCH-NUMBER of an earlier event.")
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after so many. Default: Ctrl-C ends it.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document a line, each a whole event.")
+@asks_a_server
+def events(
+    server: Server,
+    *,
+    types: tuple[str, ...],
+    campaign: str | None,
+    worker: str | None,
+    after: str | None,
+    count: int | None,
+    as_json: bool,
+) -> int:
+    """Show what happens in the fleet, one line for each event, until Ctrl-C.
+
+    A connection that breaks is made again and goes on where it ended. Where something was missed nevertheless, a line
+    says so.
+    """
+
+    async def work(client: Client) -> None:
+        worker_id = None if worker is None else await worker_id_of(client, worker)
+        left = count
+        stream = client.events(after=after, campaign_id=campaign, worker_id=worker_id, types=types)
+        async with aclosing(stream) as coming:
+            async for event in coming:
+                if not _show(event, as_json=as_json) or left is None:
+                    continue
+                left -= 1
+                if left == 0:
+                    return
+
+    return ask(server, work)
+
+
+def _show(event: Event, *, as_json: bool) -> bool:
+    """Show the event; whether it is something that has happened."""
+    if event.type == EventType.READY:
+        return False
+    if event.type == EventType.RESYNC:
+        tell(f"benchfleet: some events were missed ({event.state.get('reason', 'no reason is told')})")
+    if as_json:
+        click.echo(msgspec.json.encode(event))
+    elif event.type != EventType.RESYNC:
+        click.echo(escape(f"{event.at}  {event.type:<16}  {told(event)}"))
+    return event.type != EventType.RESYNC
