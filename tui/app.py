@@ -13,7 +13,11 @@ from tui.actions import ACTIONS, BY_NAME, EVERYWHERE, keys_of, shown_key
 from tui.bindings import bindings_of, keymap_of
 from tui.desk import Desk
 from tui.screens.base import BoardChanged, BoardScreen
+from tui.screens.campaigns import CampaignsScreen
+from tui.screens.events import EventsScreen
+from tui.screens.help import HelpScreen
 from tui.screens.overview import OverviewScreen
+from tui.screens.queues import QueuesScreen
 from tui.screens.workers import WorkersScreen
 from tui.settings import Preferences
 from tui.styles import CSS as STYLES
@@ -38,6 +42,9 @@ class Dashboard(App[int]):
     MODES: ClassVar[dict[str, Callable[[], Screen[Any]]]] = {  # type: ignore[assignment]
         "overview": OverviewScreen,
         "workers": WorkersScreen,
+        "campaigns": CampaignsScreen,
+        "queues": QueuesScreen,
+        "events": EventsScreen,
     }
 
     def __init__(self, desk: Desk, services: Iterable[Service] = (), preferences: Preferences | None = None) -> None:
@@ -86,6 +93,23 @@ class Dashboard(App[int]):
     def action_workers(self) -> None:
         """2."""
         self._go("workers")
+
+    def action_campaigns(self) -> None:
+        """3."""
+        self._go("campaigns")
+
+    def action_queues(self) -> None:
+        """4."""
+        self._go("queues")
+
+    def action_events(self) -> None:
+        """5."""
+        self._go("events")
+
+    def action_help(self) -> None:
+        """Every key."""
+        here = self.screen.CONTEXTS if isinstance(self.screen, BoardScreen) else ()
+        self.push_screen(HelpScreen(here, self.keymap, can_change=self.desk.can_change))
 
     async def action_back(self) -> None:
         """Out of what was opened last: a filter, then a screen."""

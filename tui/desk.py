@@ -87,6 +87,10 @@ class Desk:
             self.recorded(Asked(question=question(method, arguments), answer=answer))
         return answer
 
+    async def fetch(self, method: str, **arguments: Any) -> Any:
+        """As `ask`, for what is too large to be recorded. Raises BenchfleetError."""
+        return await self._ask(method, arguments)
+
     async def order(self, method: str, **arguments: Any) -> Any:
         """Have the orchestrator change something. Raises BenchfleetError."""
         if not self.can_change:

@@ -62,6 +62,8 @@ class Board:
         self.epoch: str | None = None
         self.seq = 0
         """The highest event number that was heard of."""
+        self.watched: set[str] = set()
+        """Campaigns that somebody looks at: the jobs of others are forgotten when they have ended."""
         self._progress: dict[str, tuple[int, str, Progress | None]] = {}
         self._jobs_of: dict[str, set[str]] = {}
         self._readers: list[Reader] = []
@@ -122,8 +124,14 @@ class Board:
                 self._clear()
             self.epoch = epoch
 
-    def forget_jobs(self, campaign_id: str) -> None:
-        """Nobody looks at this campaign's jobs any more."""
+    def unwatch(self, campaign_id: str) -> None:
+        """Nobody looks at this campaign any more."""
+        self.watched.discard(campaign_id)
+        campaign = self.campaigns.get(campaign_id)
+        if campaign is None or campaign.status != "running":
+            self._forget_jobs(campaign_id)
+
+    def _forget_jobs(self, campaign_id: str) -> None:
         for job_id in list(self.jobs_of(campaign_id)):
             self.jobs.discard(job_id)
 
@@ -177,8 +185,8 @@ class Board:
         for campaign, sign in ((old, -1), (new, 1)):
             for status in JOB_STATUSES if campaign else ():
                 self.jobs_by_status[status] += sign * getattr(campaign.job_breakdown, status)  # type: ignore[union-attr]
-        if new is None:
-            self.forget_jobs(campaign_id)
+        if new is None or (new.status != "running" and campaign_id not in self.watched):
+            self._forget_jobs(campaign_id)
         self._tell("campaign", campaign_id)
 
     def _job_changed(self, job_id: str, old: Job | None, new: Job | None) -> None:

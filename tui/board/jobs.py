@@ -121,7 +121,7 @@ COLUMNS: Final[tuple[Column[Job], ...]] = (
         None,
         6,
         is_right=True,
-        heading="95 % of it, ms",
+        heading="95 % interval, ms",
     ),
     Column("load", 9, _figure("load_ms"), _by_figure("load_ms"), 7, is_right=True, heading="load ms"),
     Column("peak", 8, _figure("peak_mb"), _by_figure("peak_mb"), 8, is_right=True, heading="peak MB"),

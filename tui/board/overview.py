@@ -8,7 +8,6 @@ from daemons.core.events import Event
 from tui.board import campaigns, events, queues, workers
 from tui.board.cells import Cell, bar, plain
 from tui.board.columns import Column, Scene
-from tui.board.journal import SEVERITIES, Journal, severity_of
 from tui.board.queues import Queue
 from tui.board.things import Campaign, Worker
 
@@ -59,31 +58,3 @@ EVENTS: Final[tuple[Column[Event], ...]] = (
     Column("time", 8, events.time_of, None, 0),
     Column("event", 30, events.sentence, None, 1, 1),
 )
-
-
-class RecentEvents:
-    """The last events that matter, by their numbers as text that sorts."""
-
-    def __init__(self, count: int) -> None:
-        self.shown: dict[str, Event] = {}
-        self._count = count
-        self._last = 0
-        self._epoch: str | None = None
-
-    def update(self, journal: Journal) -> set[str]:
-        """Take in what is new; the keys that have come and gone."""
-        changed: set[str] = set()
-        if journal.last < self._last:  # another epoch has begun
-            changed |= self.shown.keys()
-            self.shown.clear()
-            self._last = 0
-        for number in journal.numbers_after(self._last):
-            event = journal.get(number)
-            if event is not None and severity_of(event) != SEVERITIES[0]:
-                self.shown[events.key_of(event)] = event
-                changed.add(events.key_of(event))
-            self._last = number
-        for key in sorted(self.shown)[: -self._count]:
-            del self.shown[key]
-            changed.add(key)
-        return changed

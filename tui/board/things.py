@@ -73,6 +73,12 @@ class Campaign(Struct, frozen=True, kw_only=True):
     version: int
 
 
+class JobOptions(Struct, frozen=True, gc=False):
+    """Of what a job asks for, what decides where it waits."""
+
+    worker_id: str | None = None
+
+
 class Job(Struct, frozen=True, kw_only=True, gc=False):
     """One benchmark on one device, as far as a row of it goes."""
 
@@ -85,6 +91,7 @@ class Job(Struct, frozen=True, kw_only=True, gc=False):
     lost_attempts: int = 0
     cancel_requested: bool = False
     worker_id: str | None = None
+    options: JobOptions = JobOptions()
     started_at: str | None = None
     ended_at: str | None = None
     version: int

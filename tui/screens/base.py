@@ -34,7 +34,10 @@ class BoardChanged(Message):
 
 
 class BoardScreen(Screen[None]):
-    """A screen that shows the board. It fetches nothing while it paints."""
+    """A screen that shows the board. It fetches nothing while it paints.
+
+    Textual calls the handler `on_…` of every class of a screen, the most derived first: none calls its super's.
+    """
 
     CONTEXTS: ClassVar[tuple[str, ...]] = ()
     """Whose actions work here, besides those that work everywhere."""

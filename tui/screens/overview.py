@@ -12,8 +12,12 @@ from tui.bindings import bindings_of
 from tui.board import overview, queues
 from tui.board.board import Changes, Reader
 from tui.board.listing import Listing
+from tui.board.recent import RecentEvents
 from tui.board.things import Campaign, Worker
 from tui.screens.base import BoardScreen
+from tui.screens.campaign import CampaignScreen
+from tui.screens.opening import open_event
+from tui.screens.queue import QueueScreen
 from tui.screens.queue_watch import QueueWatch
 from tui.screens.worker import WorkerScreen
 from tui.widgets.pane import Pane
@@ -34,7 +38,7 @@ class OverviewScreen(QueueWatch, BoardScreen):
         super().__init__()
         self._reader: Reader | None = None
         self._queues: dict[str, queues.Queue] = {}
-        self._events = overview.RecentEvents(EVENTS_SHOWN)
+        self._events = RecentEvents(EVENTS_SHOWN, "info")
 
     def compose_body(self) -> Iterable[Widget]:
         """The panes."""
@@ -48,7 +52,7 @@ class OverviewScreen(QueueWatch, BoardScreen):
         yield Pane("Running campaigns", running, self._no_campaign, has_head=False, id="campaigns")
         yield Pane("Devices at work", busy, self._no_work, has_head=False, id="devices")
         yield Pane("Waiting jobs", waiting, self._no_queue, has_head=False, id="queues")
-        yield Pane("Last events", events, self._no_event, has_head=False, id="events")
+        yield Pane("Last events", events, self._no_event, has_head=False, id="events", follows=True)
 
     def on_mount(self) -> None:
         """Begin with what the board has."""
@@ -62,7 +66,6 @@ class OverviewScreen(QueueWatch, BoardScreen):
     def on_resize(self) -> None:
         """Two columns where there is room."""
         self.set_class(self.app.size.width >= WIDE, "-wide")
-        super().on_resize()
 
     def show_board(self) -> None:
         """Take in what has changed."""
@@ -95,8 +98,17 @@ class OverviewScreen(QueueWatch, BoardScreen):
         """What is behind the row."""
         pane = event.table.parent
         name = pane.id if isinstance(pane, Pane) else ""
-        if name == "devices":
-            self.app.push_screen(WorkerScreen(event.key))
+        match name:
+            case "devices":
+                self.app.push_screen(WorkerScreen(event.key))
+            case "campaigns":
+                self.app.push_screen(CampaignScreen(event.key))
+            case "queues" if (queue := self._queues.get(event.key)) and queue.kind in (queues.UNIT, queues.DEVICE):
+                self.app.push_screen(QueueScreen(queue))
+            case "events" if happened := self._events.shown.get(event.key):
+                open_event(self, happened)
+            case _:
+                self.say("there is nothing to open behind this", is_bad=True)
 
     def action_next_pane(self) -> None:
         """The next table."""

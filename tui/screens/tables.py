@@ -26,6 +26,8 @@ class TableScreen(BoardScreen, Generic[T]):
     CONTEXTS: ClassVar[tuple[str, ...]] = (TABLE,)
     BINDINGS = bindings_of(TABLE)
     TITLE_OF_ROWS: ClassVar[str] = "rows"
+    FOLLOWS: ClassVar[bool] = False
+    """Whether the cursor stays on the first row when it is there."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +53,7 @@ class TableScreen(BoardScreen, Generic[T]):
     def compose_body(self) -> Iterable[Widget]:
         """The line and the table."""
         yield Line(id="title")
-        yield RowTable(self.make_listing(), self._empty, id="rows")
+        yield RowTable(self.make_listing(), self._empty, follows=self.FOLLOWS, id="rows")
 
     def compose_below(self) -> Iterable[Widget]:
         """Where a filter is written."""

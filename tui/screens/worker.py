@@ -11,13 +11,13 @@ from daemons.core.errors import BenchfleetError
 from tui.actions import WORKER
 from tui.bindings import bindings_of
 from tui.board import workers as rows
-from tui.board.board import Reader
 from tui.board.cells import plain, status_cell
 from tui.board.listing import Listing
 from tui.board.moments import duration
 from tui.board.results import COLUMNS, Record
 from tui.board.things import Worker
 from tui.screens.device_orders import DeviceOrders
+from tui.screens.job import JobScreen
 from tui.widgets.facts import Fact, Facts
 from tui.widgets.pane import Pane
 from tui.widgets.rowtable import RowTable
@@ -38,7 +38,8 @@ class WorkerScreen(DeviceOrders):
         self._worker_id = worker_id
         self._results: dict[str, Record] = {}
         self._why = "looking for past results"
-        self._reader: Reader | None = None
+        self._ended = 0
+        """How many jobs it had ended when its results were fetched."""
 
     @property
     def crumbs(self) -> Sequence[str]:
@@ -63,25 +64,23 @@ class WorkerScreen(DeviceOrders):
 
     def on_mount(self) -> None:
         """Fetch what it has measured."""
-        self._reader = self.desk.board.reader()
         self.table.focus()
         self.run_worker(self._fetch(), group="results", exclusive=True)
         self.set_interval(LOOK_EVERY_S, lambda: self.watch_beats([self._worker_id]))
         self.watch_beats([self._worker_id])
 
-    def on_unmount(self) -> None:
-        """Nobody reads any more."""
-        if self._reader is not None:
-            self.desk.board.release(self._reader)
-
     def show_board(self) -> None:
         """The device as it is now; its results anew when a job of it has ended."""
         worker = self.device()
         self.query_one(Facts).show(self._facts(worker) if worker else [("device", f"{self._worker_id} was removed")])
-        jobs = self._reader.take().jobs if self._reader else ()
-        board = self.desk.board.jobs
-        if any((job := board.get(one)) and job.worker_id == self._worker_id and job.is_ended for one in jobs):
+        ended = worker.jobs_complete + worker.jobs_failed if worker else self._ended
+        if ended != self._ended:
+            self._ended = ended
             self.run_worker(self._fetch(), group="results", exclusive=True)
+
+    def on_row_table_opened(self, event: RowTable.Opened) -> None:
+        """The job that it was."""
+        self.app.push_screen(JobScreen(event.key))
 
     async def _fetch(self) -> None:
         try:
@@ -123,7 +122,7 @@ class WorkerScreen(DeviceOrders):
 def _cores(info: Any) -> str:
     if info.physical_cores is None:
         return ""
-    logical = f", {info.logical_cores} logical" if info.logical_cores else ""
+    logical = f" ({info.logical_cores} logical)" if info.logical_cores else ""
     return f"{info.physical_cores}{logical}"
 
 

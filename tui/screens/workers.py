@@ -44,12 +44,10 @@ class WorkersScreen(DeviceOrders, TableScreen[Worker]):
 
     def on_mount(self) -> None:
         """Ask now and again when devices were heard of."""
-        super().on_mount()
         self.set_interval(LOOK_EVERY_S, self.look)
 
     def on_screen_resume(self) -> None:
         """Ask at once when it is seen again."""
-        super().on_screen_resume()
         self.call_after_refresh(self.look)
 
     def look(self) -> None:

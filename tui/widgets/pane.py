@@ -26,11 +26,12 @@ class Pane(Vertical, Generic[T]):
         empty: Callable[[], str],
         *,
         has_head: bool,
+        follows: bool = False,
         id: str,  # noqa: A002
     ) -> None:
         super().__init__(id=id)
         self._title = title
-        self.table: RowTable[T] = RowTable(listing, empty, has_head=has_head)
+        self.table: RowTable[T] = RowTable(listing, empty, has_head=has_head, follows=follows)
 
     def compose(self) -> ComposeResult:
         """The line and the table."""

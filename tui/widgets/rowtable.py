@@ -9,7 +9,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
@@ -72,15 +72,17 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         empty: Callable[[], str],
         *,
         has_head: bool = True,
+        follows: bool = False,
         id: str | None = None,  # noqa: A002
     ) -> None:
-        """`empty` says why there is no row."""
+        """`empty` says why there is no row. `follows`: on the first row, the cursor stays on the first row."""
         super().__init__(id=id)
         self.listing = listing
         self.marked: set[str] = set()
         """Keys that are chosen, and shown so."""
         self._empty = empty
         self._has_head = has_head
+        self._follows = follows
         self._cursor_key: str | None = None
         self._cursor_row = 0
 
@@ -121,14 +123,12 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
 
     def redraw(self) -> None:
         """Draw what the listing holds now, with the cursor where it was."""
-        row = self.listing.row_of(self._cursor_key)
+        was_seen = self._is_seen(self._cursor_row)
+        row = 0 if self._follows and self._cursor_row == 0 else self.listing.row_of(self._cursor_key)
         if row is None:
             row = min(self._cursor_row, len(self.listing) - 1)
-        if row != self._cursor_row and self._is_seen(self._cursor_row):
-            self._place_cursor(row, scroll=True)
-        else:
-            self._place_cursor(row, scroll=False)
-        self.virtual_size = Size(self.size.width, len(self.listing) + self.head_height)
+        self._fit_size()
+        self._place_cursor(row, scroll=was_seen)
         self.refresh()
 
     def move_to(self, key: str) -> None:
@@ -149,15 +149,19 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
             self._cursor_key = key
             self.post_message(self.Moved(self))
         if scroll:
-            # Asked for where it really is: the size known to the scroll bars may be that of a moment ago.
-            self.scroll_to_region(
-                Region(0, row, 1, 1 + self.head_height), animate=False, force=True, immediate=True, x_axis=False
-            )
+            first = round(self.scroll_offset.y)
+            if row < first:
+                self.scroll_to(y=row, animate=False, immediate=True)
+            elif row >= first + self.page_rows:
+                self.scroll_to(y=row - self.page_rows + 1, animate=False, immediate=True)
             self.refresh()
+
+    def _fit_size(self) -> None:
+        self.virtual_size = Size(self.scrollable_content_region.width, len(self.listing) + self.head_height)
 
     def on_resize(self) -> None:
         """Another size: other columns fit, and the cursor stays in sight."""
-        self.virtual_size = Size(self.size.width, len(self.listing) + self.head_height)
+        self._fit_size()
         self._place_cursor(self._cursor_row, scroll=True)
 
     def watch_skipped(self) -> None:
