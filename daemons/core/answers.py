@@ -103,7 +103,14 @@ class CampaignWithModels(Campaign, frozen=True, kw_only=True):
     """Its own first."""
 
 
-class CampaignList(Struct, frozen=True, kw_only=True):
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """Something that was read after the event of this epoch and number, and before all later ones were."""
+
+    epoch: str
+    seq: Count
+
+
+class CampaignList(Snapshot, frozen=True, kw_only=True):
     """Campaigns, the newest first."""
 
     count: Count
@@ -221,7 +228,7 @@ class Job(Struct, frozen=True, kw_only=True):
     """Rises with every change; events about the job carry it, too."""
 
 
-class JobList(Struct, frozen=True, kw_only=True):
+class JobList(Snapshot, frozen=True, kw_only=True):
     """Jobs: of the newest campaign first, and in their order within each."""
 
     count: Count

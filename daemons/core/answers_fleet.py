@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from daemons.core.answers import Count, Cursor, Judged, Moment
+from daemons.core.answers import Count, Cursor, Judged, Moment, Snapshot
 from daemons.core.lifecycle import WorkerStatus
 from daemons.core.models import DeviceInfo, Progress
 
@@ -54,7 +54,7 @@ class Worker(Struct, frozen=True, kw_only=True):
     """Rises with every change; events about the device carry it, too."""
 
 
-class WorkerList(Struct, frozen=True, kw_only=True):
+class WorkerList(Snapshot, frozen=True, kw_only=True):
     """Devices, the oldest first."""
 
     count: Count

@@ -25,6 +25,7 @@ from daemons.orchestrator.api.guard import Guard, check_exposure, is_loopback, r
 from daemons.orchestrator.checkups import Checkups
 from daemons.orchestrator.dispatch import Dispatcher
 from daemons.orchestrator.duties import Duty, DutyRounds
+from daemons.orchestrator.feed import Feed
 from daemons.orchestrator.modelstore.puller import Puller
 from daemons.orchestrator.modelstore.receiving import Receiver
 from daemons.orchestrator.modelstore.store import ModelStore
@@ -66,6 +67,7 @@ class Parts:
         self.settings = settings
         self.store = store
         self.dispatcher = Dispatcher(store, beat_s=settings.fleet.heartbeat_interval_s)
+        self.feed = Feed(store)
         self.reaper = Reaper(store, settings.fleet)
         self.writer = Writer(store, outputs)
         self.models = ModelStore(models, settings.models, store)
@@ -97,6 +99,7 @@ class Parts:
         return {duty: f"{what}: {error}" for duty, (what, error) in found.items() if error is not None}
 
     async def _close(self, _app: web.Application) -> None:
+        self.feed.close()
         await self.puller.close()
 
     def application(self, guard: Guard) -> web.Application:
@@ -105,6 +108,7 @@ class Parts:
         app[context.SETTINGS] = self.settings
         app[context.STORE] = self.store
         app[context.DISPATCHER] = self.dispatcher
+        app[context.FEED] = self.feed
         app[context.REAPER] = self.reaper
         app[context.WRITER] = self.writer
         app[context.DUTIES] = self.duties
@@ -151,6 +155,7 @@ def _services(parts: Parts, embedded: EmbeddedServer | None) -> dict[str, Servic
     services: dict[str, Service] = {
         "duties": lambda stop: _until(stop, parts.duties.run()),
         "wake-ups": lambda stop: _until(stop, parts.dispatcher.listen()),
+        "events": lambda stop: _until(stop, parts.feed.run()),
     }
     if embedded:
         services["embedded server"] = lambda stop: _until(stop, embedded.keep_alive())

@@ -10,7 +10,7 @@ from daemons.core.events import Event, EventType, Position, event_of, ready, res
 from daemons.store.lua import translated_errors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from redis.asyncio import Redis
 
@@ -37,7 +37,7 @@ class Broadcast:
             if message is not None:
                 yield msgspec.json.decode(message, type=dict[str, int]) if message else {}
 
-    async def events(self, after: Position | None = None) -> AsyncIterator[Event]:
+    async def events(self, after: Position | None = None) -> AsyncGenerator[Event, None]:
         """Every event after a place, or from now on; each once and in order, also where messages were lost.
 
         The first item is `ready`, and names the place: what happens after it will be told. Wherever something can't be

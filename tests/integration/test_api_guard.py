@@ -15,7 +15,7 @@ from daemons.orchestrator import daemon
 from daemons.orchestrator.api.app import ROUTES
 from daemons.orchestrator.api.guard import Role
 from daemons.runtime.logs import CHATTY, set_up_logs
-from tests.support.orchestrator import filled, orchestrating
+from tests.support.orchestrator import finite, orchestrating
 
 SECRETS = {role: f"{role.name.lower()}-secret-0123456789" for role in Role}
 
@@ -44,7 +44,7 @@ def bearer(role):
 async def test_every_route_takes_the_roles_that_it_is_for_and_no_others(guarded):
     for route, role in itertools.product(ROUTES, Role):
         method, roles = route.method, route.roles
-        answer = await guarded(method, filled(route.path), **bearer(role))
+        answer = await guarded(method, finite(route), **bearer(role))
         assert (answer.status == 403) == (role not in roles), (route, role, answer.document)
         if role not in roles:
             assert answer.is_problem
@@ -56,6 +56,7 @@ async def test_the_roles_are_as_the_documents_say():
     assert (
         roles["POST", "/api/workers/{worker_id}/claim"] == roles["POST", "/api/jobs/{job_id}/result"] == {Role.WORKER}
     )
+    assert roles.pop(("GET", "/api/events")) == {Role.VIEWER, Role.OPERATOR}
     assert all(set(Role) == allowed for (method, _), allowed in roles.items() if method == "GET")
 
 

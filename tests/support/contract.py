@@ -9,7 +9,7 @@ import msgspec
 
 from daemons.core.answers import Problem
 from daemons.orchestrator.api.app import ROUTES
-from daemons.orchestrator.api.routes import LINES, Content, Route, content_of, refusals_of
+from daemons.orchestrator.api.routes import EVENT_STREAM, LINES, Content, Route, content_of, refusals_of
 
 
 def route_of(method: str, path: str) -> Route | None:
@@ -34,8 +34,9 @@ def disagreements(method: str, path: str, status: int, content_type: str, conten
     declared = content_of(route.answers[status])
     if declared.media and content_type not in declared.media:
         return [f"its content type is {content_type}"]
-    if content_type == LINES:
-        return [wrong for line in content.splitlines() for wrong in _differences(line, declared.line, method)]
+    if content_type in (LINES, EVENT_STREAM):
+        lines = [line for line in content.splitlines() if content_type == LINES or line.startswith(b"data: ")]
+        return [wrong for line in lines for wrong in _differences(line.removeprefix(b"data: "), declared.line, method)]
     return _differences(content, declared.type, method) if _is_json(content_type, declared) else []
 
 

@@ -16,6 +16,7 @@ import aiohttp
 from daemons.core.settings import FleetSettings, HttpSettings, KeptModelSettings, OrchestratorSettings
 from daemons.orchestrator import daemon
 from daemons.orchestrator.api.guard import Guard, read_tokens
+from daemons.orchestrator.api.routes import EVENT_STREAM, Route, content_of
 from daemons.store import Store
 from tests.support.contract import disagreements
 from tests.support.store import CPU, URL, comes_true
@@ -42,6 +43,11 @@ NOBODY = {
 def filled(path: str) -> str:
     """A route's path below /api, about what is not there."""
     return path.removeprefix("/api").format_map(NOBODY)
+
+
+def finite(route: Route) -> str:
+    """The same, of an answer that comes to an end."""
+    return filled(route.path) + ("?seconds=0" if content_of(route.answers.get(200)).media == (EVENT_STREAM,) else "")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from daemons.core.errors import BenchfleetError
 from daemons.core.models import MAX_BODY_BYTES
-from daemons.orchestrator.api import agents, campaigns, documents, jobs, models, results, system, workers
+from daemons.orchestrator.api import agents, campaigns, documents, events, jobs, models, results, system, workers
 from daemons.orchestrator.api.errors import problem, problem_of, problem_of_http
 from daemons.orchestrator.api.guard import Guard, Handler
 from daemons.orchestrator.api.parameters import check_parameters
@@ -28,6 +28,7 @@ SUBJECTS: Final = (
     Subject("Jobs and queues", "A job is one benchmark on one device.", jobs.ROUTES),
     Subject("Results", "What was measured.", results.ROUTES),
     Subject("Models", "Kept here for all devices: by name, and by SHA-256.", models.ROUTES),
+    Subject("Events", "What happens in the fleet, as it happens.", events.ROUTES),
     Subject("Devices", "The fleet: watched, drained, checked, removed.", workers.ROUTES),
     Subject("Health and system", "The orchestrator itself, and this document.", (*system.ROUTES, *documents.ROUTES)),
     Subject("For workers", "What the program on each device asks.", agents.ROUTES),

@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from daemons.core.errors import InvalidInput, TooLarge, UnsupportedMediaType
+from daemons.core.events import Position
 from daemons.core.models import MAX_BODY_BYTES
 from daemons.core.validation import decode_json
 from daemons.orchestrator.api.routes import ROUTE, content_of
@@ -28,10 +29,11 @@ def json_response(document: Any, status: int = HTTPStatus.OK, **headers: str) ->
     )
 
 
-def listing(name: str, page: Page) -> web.Response:
-    """A page of a list; `next_cursor` leads on if there is more."""
+def listing(name: str, page: Page, since: Position | None = None) -> web.Response:
+    """A page of a list; `next_cursor` leads on if there is more. `since`: where the events were before it was read."""
+    place = {} if since is None else since._asdict()
     more = {} if page.cursor is None else {"next_cursor": page.cursor}
-    return json_response({"count": len(page.items), name: page.items, **more})
+    return json_response({**place, "count": len(page.items), name: page.items, **more})
 
 
 async def read_json(request: web.Request, wanted: type[T]) -> T:

@@ -52,7 +52,8 @@ async def list_campaigns(request: web.Request) -> web.Response:
     query = query_of(request, CampaignsQuery)
     labels = tuple((key, value) for key, _, value in (label.partition("=") for label in query.label))
     wanted = CampaignFilter(kind=query.kind, status=query.status, name=query.name, labels=labels)
-    return listing("campaigns", await request.app[STORE].lists.campaigns(wanted, query.limit, query.cursor))
+    since = await request.app[STORE].events.position()
+    return listing("campaigns", await request.app[STORE].lists.campaigns(wanted, query.limit, query.cursor), since)
 
 
 async def show(request: web.Request) -> web.Response:

@@ -7,6 +7,7 @@ from aiohttp import web
 from daemons.core.settings import OrchestratorSettings
 from daemons.orchestrator.dispatch import Dispatcher
 from daemons.orchestrator.duties import DutyRounds
+from daemons.orchestrator.feed import Feed
 from daemons.orchestrator.modelstore.puller import Puller
 from daemons.orchestrator.modelstore.receiving import Receiver
 from daemons.orchestrator.modelstore.store import ModelStore
@@ -20,6 +21,7 @@ DISPATCHER = web.AppKey("dispatcher", Dispatcher)
 REAPER = web.AppKey("reaper", Reaper)
 WRITER = web.AppKey("writer", Writer)
 DUTIES = web.AppKey("duties", DutyRounds)
+FEED = web.AppKey("feed", Feed)
 MODELS = web.AppKey("models", ModelStore)
 RECEIVER = web.AppKey("receiver", Receiver)
 PULLER = web.AppKey("puller", Puller)

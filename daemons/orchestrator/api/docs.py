@@ -177,6 +177,8 @@ def _kind(schema: Document) -> str:
             return " | ".join(f"<code>{escape(json.dumps(word))}</code>" for word in words)
         case {"type": "array", "items": dict(item)}:
             return f"list of {_kind(item)}{_limits(schema, 'minItems', 'maxItems', ' items')}"
+        case {"type": "object", "properties": {"data": {"contentSchema": dict(data)}}}:
+            return f"events whose <code>data</code> is {_kind(data)}"
         case {"type": "object", "additionalProperties": dict(item)}:
             return f"object of {_kind(item)}"
         case {"type": "string"}:

@@ -51,7 +51,8 @@ async def list_jobs(request: web.Request) -> web.Response:
         compute_unit=query.compute_unit,
     )
     start = None if query.cursor is None else place_of(query.cursor)
-    return listing("jobs", await request.app[STORE].lists.jobs(wanted, query.limit, start))
+    since = await request.app[STORE].events.position()
+    return listing("jobs", await request.app[STORE].lists.jobs(wanted, query.limit, start), since)
 
 
 async def show(request: web.Request) -> web.Response:

@@ -14,6 +14,8 @@ from daemons.core.answers import Problem
 from daemons.orchestrator.api.guard import Role
 from daemons.orchestrator.api.links import links_of, operation_id
 from daemons.orchestrator.api.routes import (
+    EVENT_STREAM,
+    JSON,
     LINES,
     PATH_PARAMETERS,
     Content,
@@ -191,10 +193,26 @@ def _media(content: Content, schemas: Schemas) -> Document:
         schema: Schema = {"type": "string"}
         if media.endswith("json") and media != LINES:
             schema = schemas.of(content.type)
+        elif media == EVENT_STREAM:
+            schema = _server_sent(schemas.of(content.line))
         found[media] = {"schema": schema}
         if media.endswith("json") and media != LINES and content.example is not None:
             found[media]["example"] = content.example
     return found
+
+
+def _server_sent(data: Schema) -> Schema:
+    """One event of a stream, as the HTML standard reads it: its fields are text, and `data` is JSON."""
+    return {
+        "type": "object",
+        "description": "Each event of the stream.",
+        "properties": {
+            "event": {"type": "string", "description": "The same as `type` in `data`."},
+            "id": {"type": "string", "description": "`epoch` and `seq`, for `Last-Event-ID`."},
+            "data": {"type": "string", "contentMediaType": JSON, "contentSchema": data},
+        },
+        "required": ["event", "id", "data"],
+    }
 
 
 def _headers(headers: Mapping[str, str]) -> Document:

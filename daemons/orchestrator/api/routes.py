@@ -20,8 +20,10 @@ JSON: Final = "application/json"
 CSV: Final = "text/csv"
 LINES: Final = "application/x-ndjson"
 HTML: Final = "text/html"
+EVENT_STREAM: Final = "text/event-stream"
 
 LOOK: Final = (Role.VIEWER, Role.OPERATOR, Role.WORKER)
+WATCH: Final = (Role.VIEWER, Role.OPERATOR)
 OPERATE: Final = (Role.OPERATOR,)
 WORK: Final = (Role.WORKER,)
 WORK_OR_OPERATE: Final = (Role.WORKER, Role.OPERATOR)
@@ -64,7 +66,7 @@ class Content(Struct, frozen=True, kw_only=True):
     type: Any = None
     """What its JSON stands for; of lines of JSON, see `line`."""
     line: Any = None
-    """What each line of `application/x-ndjson` stands for."""
+    """What each line of `application/x-ndjson`, and each event of `text/event-stream`, stands for."""
     media: tuple[str, ...] = (JSON,)
     """Its content types; of an answer, the first is sent to whoever has no wish."""
     text: str = ""

@@ -43,4 +43,3 @@ def _describe(schema: Schema, struct: type[Struct]) -> None:
         if field.name in texts:
             text = re.sub(r"\bNone\b", "null", texts[field.name])
             schema["properties"][field.encode_name]["description"] = text
-

@@ -50,10 +50,11 @@ class RemoveQuery(Struct, frozen=True):
 async def list_workers(request: web.Request) -> web.Response:
     """Every device that has registered, the oldest first."""
     query = query_of(request, WorkersQuery)
+    since = await request.app[STORE].events.position()
     page = await request.app[STORE].lists.workers(
         query.limit, status=query.status, compute_unit=query.compute_unit, tags=query.tag, after=query.cursor
     )
-    return listing("workers", page)
+    return listing("workers", page, since)
 
 
 async def show(request: web.Request) -> web.Response:
