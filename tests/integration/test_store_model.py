@@ -32,6 +32,7 @@ from tests.support.fleet_model import DEVICE_FAILURE, ENDS, Fleet, Refused, Try
 from tests.support.store import AT_ONCE, CPU, OF_DUTIES, OF_EVENTS, Drive, contradictions, dump
 
 NAMES = ("one", "two", "three")
+TAG_SETS = tuple(map(frozenset, ((), ("a",), ("b",), ("a", "b"))))
 TRANSIENT = frozenset({"version", "last_heartbeat", "progress"})
 """What a step that is sent again may change: signs of life."""
 MOST_OPEN = 5
@@ -167,18 +168,24 @@ class Machine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        for name in NAMES:
-            self.start(name)
+        for name, tags in zip(NAMES, (frozenset("ab"), frozenset("a"), frozenset()), strict=True):
+            self.start(name, tags)
 
     @precondition(lambda self: len(self.fleet.waiting()) < MOST_OPEN)
-    @rule(count=st.integers(1, 2), is_named=st.booleans())
-    def submit(self, count: int, is_named: bool) -> None:
+    @rule(
+        count=st.integers(1, 2),
+        is_named=st.booleans(),
+        tags=st.just(frozenset()) | st.sampled_from(TAG_SETS),
+        priority=st.sampled_from((0, 0, 5, -5)),
+    )
+    def submit(self, count: int, is_named: bool, tags: frozenset[str], priority: int) -> None:
         """With an Idempotency-Key it may be sent twice; without one, twice means two campaigns."""
         self.keys += 1
         key = f"key-{self.keys}" if is_named else None
-        jobs = self.do(lambda: self.drive.submit(*[JobSpec(compute_unit=CPU)] * count, key=key), twice=is_named)
+        spec = JobSpec(compute_unit=CPU, tags=sorted(tags), priority=priority)
+        jobs = self.do(lambda: self.drive.submit(*[spec] * count, key=key), twice=is_named)
         assert not set(jobs) & set(self.fleet.jobs), "identifiers are never used again"
-        self.fleet.submit(jobs)
+        self.fleet.submit(jobs, tags, priority)
 
     def cancel_job(self, data: Any, twice: bool) -> None:
         job_id = self.job(data)
@@ -237,13 +244,13 @@ class Machine(RuleBasedStateMachine):
 
     # Steps of workers
 
-    @rule(name=st.sampled_from(NAMES))
-    def start(self, name: str) -> None:
-        """A new process registers as the device: the old one is gone."""
+    @rule(name=st.sampled_from(NAMES), tags=st.sampled_from(TAG_SETS))
+    def start(self, name: str, tags: frozenset[str]) -> None:
+        """A new process registers as the device, whose tags may be others now: the old one is gone."""
         self.births += 1
         instance = f"{name} {self.births}"
-        worker = self.do(lambda: self.drive.worker(name, instance=instance), twice=True)
-        self.fleet.register(worker, name)
+        worker = self.do(lambda: self.drive.worker(name, instance=instance, tags=sorted(tags)), twice=True)
+        self.fleet.register(worker, name, tags)
 
     @precondition(has_workers)
     @rule(data=st.data(), claim=st.none() | st.just("c"), twice=st.booleans())
@@ -377,7 +384,9 @@ class Machine(RuleBasedStateMachine):
         self._check_workers(keys)
         for campaign in self.fleet.campaigns:
             assert keys[f"campaign:{campaign}"]["status"] == self.fleet.campaign_status(campaign)
-        assert self.runner.run(self.drive.waiting()) == self.fleet.waiting()
+        for tags in TAG_SETS:
+            queue = "+".join((f"unit:{CPU}", *sorted(tags)))
+            assert self.runner.run(self.drive.waiting(queue)) == self.fleet.waiting_with(tags)
         for worker in self.fleet.workers:
             assert self.runner.run(self.drive.waiting(f"health:{worker}")) == self.fleet.waiting(worker)
 
@@ -408,7 +417,7 @@ def test_the_scripts_do_what_the_model_says(valkey_url: str) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=100,
+            max_examples=60,
             stateful_step_count=50,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -30,7 +30,9 @@ class Try(NamedTuple):
 class Job:
     """What a job is."""
 
-    order: int
+    order: tuple[int, int]
+    """What goes first: the higher priority, then what has come first; both as numbers of which the lower goes first."""
+    tags: frozenset[str] = frozenset()
     status: str = "pending"
     tries: list[str] = field(default_factory=list)
     losses: int = 0
@@ -79,6 +81,7 @@ class Worker:
     cause: str | None = None
     is_drained: bool = False
     failures: int = 0
+    tags: frozenset[str] = frozenset()
     checkup: str | None = None
     """The health job of the checkup that is open."""
 
@@ -114,6 +117,10 @@ class Fleet:
         waiting = (job_id for job_id, job in self.jobs.items() if job.status == "pending" and job.device == device)
         return sorted(waiting, key=self._order)
 
+    def waiting_with(self, tags: frozenset[str]) -> list[str]:
+        """Those for devices with exactly these tags."""
+        return [job_id for job_id in self.waiting() if self.jobs[job_id].tags == tags]
+
     def next_for(self, worker: str) -> str | None:
         """A health job that somebody asked for goes first; a device that is set aside gets no other."""
         one = self.workers[worker]
@@ -122,8 +129,12 @@ class Fleet:
         return next(iter(self.waiting(worker)), None) or (self.first_for(worker) if one.can_take else None)
 
     def first_for(self, worker: str) -> str | None:
-        others = any(other.can_take for name, other in self.workers.items() if name != worker)
-        return next((job_id for job_id in self.waiting() if self.jobs[job_id].avoids != worker or not others), None)
+        return next((job_id for job_id in self.waiting() if self._is_for(worker, self.jobs[job_id])), None)
+
+    def _is_for(self, worker: str, job: Job) -> bool:
+        others = [other for name, other in self.workers.items() if name != worker and other.can_take]
+        is_left = job.avoids == worker and any(job.tags <= other.tags for other in others)
+        return job.tags <= self.workers[worker].tags and not is_left
 
     def tries(self) -> list[Try]:
         return [
@@ -143,7 +154,7 @@ class Fleet:
             return "cancelled"
         return "completed" if "complete" in statuses else "failed" if "failed" in statuses else "cancelled"
 
-    def _order(self, job_id: str) -> int:
+    def _order(self, job_id: str) -> tuple[int, int]:
         return self.jobs[job_id].order
 
     def _next(self) -> int:
@@ -152,9 +163,9 @@ class Fleet:
 
     # Steps
 
-    def submit(self, jobs: list[str]) -> None:
+    def submit(self, jobs: list[str], tags: frozenset[str] = frozenset(), priority: int = 0) -> None:
         self.campaigns[jobs[0].rpartition("-job-")[0]] = False
-        self.jobs |= {job_id: Job(self._next()) for job_id in jobs}
+        self.jobs |= {job_id: Job((-priority, self._next()), tags) for job_id in jobs}
 
     def check(self, worker: str, job_id: str) -> None:
         self.submit([job_id])
@@ -171,8 +182,9 @@ class Fleet:
             elif has_passed and one.cause in SET_ASIDE:
                 one.cause, one.failures = None, 0
 
-    def register(self, worker: str, name: str) -> None:
+    def register(self, worker: str, name: str, tags: frozenset[str] = frozenset()) -> None:
         known = self.workers.setdefault(worker, Worker(name))
+        known.tags = tags
         current = self.current(worker)
         if current:
             self.jobs[current].lose(is_adoptable=False)
@@ -306,7 +318,8 @@ class Fleet:
         ]
         for job_id in sorted(failed, key=lambda one: int(one.rpartition("-")[2])):
             job = self.jobs[job_id]
-            self.jobs[job_id] = Job(self._next(), tries=job.tries, is_reported=job.is_reported)
+            order = (job.order[0], self._next())
+            self.jobs[job_id] = Job(order, job.tags, tries=job.tries, is_reported=job.is_reported)
         if failed:
             self.campaigns[campaign] = False
         return len(failed)

@@ -30,7 +30,7 @@ from daemons.core.retries import RetryPolicy
 from daemons.orchestrator.checkups import judgement_on
 from daemons.store import Store, open_store
 from daemons.store.embedded import EmbeddedServer
-from daemons.store.keys import as_glob, campaign_of
+from daemons.store.keys import as_glob, campaign_of, parts_of
 from daemons.store.queue import Attempt
 
 T = TypeVar("T")
@@ -135,10 +135,11 @@ def contradictions(keys: dict[str, Any]) -> list[str]:
     }
     wrong = [f"{job_id} waits but is no job" for job_id in places if job_id not in jobs]
     wrong.extend(_wrong_checkups(keys))
+    wrong.extend(_wrong_tag_sets(keys))
     for job_id, state in jobs.items():
         wrong.extend(_wrong_places(job_id, state, places[job_id], running, workers[job_id]))
     for name, campaign in keys.items():
-        if name.startswith("campaign:") and not name.endswith(":specs"):
+        if name.startswith("campaign:") and name.count(":") == 1:
             wrong.extend(_wrong_counters(campaign, jobs))
     return wrong
 
@@ -153,6 +154,19 @@ def _wrong_places(job_id: str, state: Any, waiting: int, running: Any, workers: 
     if workers != ([f"worker:{state['worker_id']}"] if status == "running" else []):
         wrong.append(f"{job_id} is {status} and on {workers}")
     return wrong
+
+
+def _wrong_tag_sets(keys: dict[str, Any]) -> list[str]:
+    """Claims find every queue with tags in which a job waits, and look into no other."""
+    waiting, found = defaultdict(set), {}
+    for name, content in keys.items():
+        if name.startswith("tag_sets:"):
+            found[name.removeprefix("tag_sets:")] = content
+        elif name.startswith("queue:unit:"):
+            queue, tags = parts_of(name.removeprefix("queue:"))
+            if tags:
+                waiting[queue.removeprefix("unit:")].add("+".join(tags))
+    return [] if found == waiting else [f"jobs wait in queues with the tags {dict(waiting)}, and {found} are known"]
 
 
 def _wrong_checkups(keys: dict[str, Any]) -> list[str]:
