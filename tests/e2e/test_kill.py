@@ -31,7 +31,7 @@ def models() -> Iterator[str]:
 
 def submit(api: Api, models: str, jobs: int, runs: int) -> str:
     job = {"compute_unit": "CPU (ONNX)", "num_inference_runs": runs, "num_load_runs": 1}
-    status, answer = api("POST", "/campaigns", {"model_url": f"{models}/light_resnet50.onnx", "jobs": [job] * jobs})
+    status, answer = api("POST", "/campaigns", {"model_url": f"{models}/light_squeezenet.onnx", "jobs": [job] * jobs})
     assert status == 201, answer
     return str(answer["campaign_id"])
 
@@ -64,7 +64,7 @@ def assert_each_job_once_and_complete(api: Api, campaign_id: str, jobs: int) -> 
 
 def test_a_worker_killed_in_mid_job_is_started_again_and_its_job_completes(tmp_path: Path, models: str) -> None:
     with running_up(tmp_path, **QUICK) as (process, api):
-        campaign_id = submit(api, models, jobs=2, runs=60)
+        campaign_id = submit(api, models, jobs=2, runs=600)
         job_id = until(lambda: running_phase(api, "measuring"), "a measurement")
         worker = program(process, "daemons", "worker")
         assert worker is not None
@@ -84,7 +84,7 @@ def test_an_orchestrator_killed_under_a_campaign_loses_nothing_and_runs_nothing_
     tmp_path: Path, models: str
 ) -> None:
     with running_up(tmp_path, **QUICK) as (process, api):
-        campaign_id = submit(api, models, jobs=4, runs=30)
+        campaign_id = submit(api, models, jobs=4, runs=300)
         until(lambda: running_phase(api, "measuring"), "a measurement")
         orchestrator = program(process, "daemons", "orchestrator")
         assert orchestrator is not None
@@ -115,7 +115,7 @@ def test_no_connection_is_refused_while_the_orchestrator_is_started_again(tmp_pa
 
 def test_everything_killed_at_once_goes_on_where_it_was(tmp_path: Path, models: str) -> None:
     with running_up(tmp_path, **QUICK) as (process, api):
-        campaign_id = submit(api, models, jobs=3, runs=40)
+        campaign_id = submit(api, models, jobs=3, runs=400)
         until(lambda: running_phase(api, "measuring"), "a measurement")
         family = descendants(process)
         process.kill()
@@ -131,7 +131,7 @@ def test_everything_killed_at_once_goes_on_where_it_was(tmp_path: Path, models: 
 
 def test_up_ends_on_sigterm_in_mid_job_and_leaves_no_process_and_the_job_unharmed(tmp_path: Path, models: str) -> None:
     with running_up(tmp_path, **QUICK) as (process, api):
-        campaign_id = submit(api, models, jobs=1, runs=2000)
+        campaign_id = submit(api, models, jobs=1, runs=20_000)
         until(lambda: running_phase(api, "measuring"), "a measurement")
         family = descendants(process)
 
@@ -148,7 +148,7 @@ def test_up_ends_on_sigterm_in_mid_job_and_leaves_no_process_and_the_job_unharme
 
 def test_a_killed_up_leaves_no_process_behind(tmp_path: Path, models: str) -> None:
     with running_up(tmp_path, **QUICK) as (process, api):
-        submit(api, models, jobs=1, runs=2000)
+        submit(api, models, jobs=1, runs=20_000)
         until(lambda: running_phase(api, "measuring"), "a measurement")
         family = descendants(process)
 
