@@ -33,6 +33,7 @@ campaign_argument = click.argument("campaign_id", metavar="CAMPAIGN", shell_comp
     epilog=examples(
         "campaigns",
         "campaigns --status running --json",
+        "campaigns --label branch=main --limit 10",
         "campaigns show campaign-1736432000123456",
         "campaigns delete campaign-1736432000123456",
     ),
@@ -44,10 +45,14 @@ def campaigns() -> None:
 @campaigns.command("list", context_settings=HELP, epilog=examples("campaigns list --limit 20"))
 @click.option("--status", type=click.Choice(STATUSES), help="Those of this status alone.")
 @click.option("--kind", type=click.Choice(KINDS), help="What people submit (the default), checkups of devices, or all.")
+@click.option("--name", metavar="TEXT", help="Those alone that are called so.")
+@click.option(
+    "--label", multiple=True, metavar="KEY=VALUE", help="Those alone that have this label; repeatable, for all of them."
+)
 @limit_option
 @json_option
 @asks_a_server
-def list_(server: Server, *, limit: int, as_json: bool, **filters: str | None) -> int:
+def list_(server: Server, *, limit: int, as_json: bool, **filters: Any) -> int:
     """List campaigns, the newest first."""
 
     async def work(client: Client) -> None:

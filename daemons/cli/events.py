@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -27,26 +28,25 @@ TYPES = ("worker", "worker_removed", "job", "progress", "campaign", "campaign_re
         "events",
         "events --type job --type worker",
         "events --campaign campaign-1736432000123456 --json",
-        "events --count 100 --json > events.jsonl",
+        "events --seconds 60 --json > events.jsonl",
     ),
 )
 @click.option("--type", "types", type=click.Choice(TYPES), multiple=True, help="Those of this type alone; repeatable.")
-@click.option("--campaign", metavar="CAMPAIGN", shell_complete=campaign_names, help="Those of this campaign alone.")
+@click.option(
+    "--campaign", "campaign_id", metavar="CAMPAIGN", shell_complete=campaign_names, help="Those of this campaign alone."
+)
 @click.option("--worker", metavar="WORKER", shell_complete=worker_names, help="Those of this device alone.")
 @click.option("--after", metavar="POSITION", help="Go on after this EPOCH-NUMBER of an earlier event.")
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after so many. Default: Ctrl-C ends it.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0),
+    metavar="N",
+    help="End after so long; 0: when all is told that has happened since --after.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document a line, each a whole event.")
 @asks_a_server
-def events(
-    server: Server,
-    *,
-    types: tuple[str, ...],
-    campaign: str | None,
-    worker: str | None,
-    after: str | None,
-    count: int | None,
-    as_json: bool,
-) -> int:
+def events(server: Server, *, worker: str | None, count: int | None, as_json: bool, **wanted: Any) -> int:
     """Show what happens in the fleet, one line for each event, until Ctrl-C.
 
     A connection that breaks is made again and goes on where it ended. Where something was missed nevertheless, a line
@@ -56,8 +56,7 @@ def events(
     async def work(client: Client) -> None:
         worker_id = None if worker is None else await worker_id_of(client, worker)
         left = count
-        stream = client.events(after=after, campaign_id=campaign, worker_id=worker_id, types=types)
-        async with aclosing(stream) as coming:
+        async with aclosing(client.events(worker_id=worker_id, **wanted)) as coming:
             async for event in coming:
                 if not _show(event, as_json=as_json) or left is None:
                     continue
@@ -70,12 +69,12 @@ def events(
 
 def _show(event: Event, *, as_json: bool) -> bool:
     """Show the event; whether it is something that has happened."""
-    if event.type == EventType.READY:
-        return False
+    is_about_the_stream = event.type in (EventType.READY, EventType.RESYNC)
     if event.type == EventType.RESYNC:
         tell(f"benchfleet: some events were missed ({event.state.get('reason', 'no reason is told')})")
-    if as_json:
+    if as_json and event.type != EventType.READY:
         click.echo(msgspec.json.encode(event))
-    elif event.type != EventType.RESYNC:
+    elif not is_about_the_stream:
         click.echo(escape(f"{event.at}  {event.type:<16}  {told(event)}"))
-    return event.type != EventType.RESYNC
+    sys.stdout.flush()
+    return not is_about_the_stream

@@ -51,7 +51,7 @@ def jobs() -> None:
 @limit_option
 @json_option
 @asks_a_server
-def list_(server: Server, *, limit: int, as_json: bool, **filters: str | None) -> int:
+def list_(server: Server, *, limit: int, as_json: bool, **filters: Any) -> int:
     """List jobs: of the newest campaign first."""
 
     async def work(client: Client) -> None:

@@ -22,9 +22,7 @@ limit_option: Final = click.option(
 )
 
 
-async def collected(
-    page_of: Callable[..., Awaitable[Document]], key: str, limit: int, **filters: str | None
-) -> Document:
+async def collected(page_of: Callable[..., Awaitable[Document]], key: str, limit: int, **filters: Any) -> Document:
     """One list of at most `limit`, with `next_cursor` if there are more. `page_of` takes `limit` and `cursor`."""
     found: list[Document] = []
     cursor: str | None = None

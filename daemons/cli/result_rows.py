@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from daemons.cli.listing import Cell, Column, Row, status
@@ -11,12 +11,14 @@ from daemons.cli.tables import figure, spread
 Record = Mapping[str, Any]
 
 MOST_REMARKS: Final = 20
+MOST_WARNINGS: Final = 5
 CAPTION: Final = "median ± standard deviation; peaks: loading / running; MB are 2^20 bytes"
 
 
 def columns_of(rows: Sequence[Record]) -> list[Column]:
     """What stands above the cells of `cells_of`."""
     return [
+        *([Column("job", is_number=True)] if len(rows) > 1 else []),
         Column("device", shrinks=True),
         *([Column("model", shrinks=True)] if has_several_models(rows) else []),
         Column("unit", shrinks=True),
@@ -37,6 +39,7 @@ def cells_of(rows: Sequence[Record]) -> list[Row]:
     has_models = has_several_models(rows)
     return [
         (
+            *([str(row.get("JobId")).rpartition("-job-")[2]] if len(rows) > 1 else []),
             str(row.get("DeviceName") or "—"),
             *([str(row.get("FileName") or "—")] if has_models else []),
             str(row.get("ComputeUnits") or "—"),
@@ -65,13 +68,22 @@ def _figures(row: Record) -> tuple[str, ...]:
 
 def remarks_of(rows: Sequence[Record]) -> list[str]:
     """Why some have no figures, and what may have disturbed others; each sentence once, with how many say it."""
+    why = _said_once((row, [row["Remark"]] if row.get("Remark") else []) for row in rows)
+    disturbed = _said_once((row, row.get("Warnings") or ()) for row in rows)
+    return [*_some(why, MOST_REMARKS), *_some(disturbed, MOST_WARNINGS)]
+
+
+def _said_once(rows: Iterable[tuple[Record, Iterable[str]]]) -> list[str]:
     said: dict[str, list[str]] = {}
-    for row in rows:
-        for sentence in ([row["Remark"]] if row.get("Remark") else []) + list(row.get("Warnings") or ()):
-            said.setdefault(str(sentence), []).append(_place(row))
-    lines = [f"{places[0]}{_others(len(places) - 1)}: {sentence}" for sentence, places in said.items()]
-    hidden = len(lines) - MOST_REMARKS
-    return lines[:MOST_REMARKS] + ([f"and {hidden:,} more; --csv has them all"] if hidden > 0 else [])
+    for row, sentences in rows:
+        for sentence in sentences:
+            said.setdefault(sentence, []).append(_place(row))
+    return [f"{places[0]}{_others(len(places) - 1)}: {sentence}" for sentence, places in said.items()]
+
+
+def _some(lines: list[str], most: int) -> list[str]:
+    hidden = len(lines) - most
+    return lines[:most] + ([f"and {hidden:,} more; `benchfleet results --csv` has them all"] if hidden > 0 else [])
 
 
 def _place(row: Record) -> str:

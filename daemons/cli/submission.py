@@ -105,7 +105,7 @@ def told(answer: Mapping[str, Any]) -> list[str]:
     can_run, estimate_s = answer.get("runnable_now"), answer.get("estimate_s")
     parts = [f"{answer['campaign_id']}: accepted, {jobs}"]
     if can_run is not None and can_run != total:
-        parts.append(f"{can_run:,} of which can run now")
+        parts.append(f"{f'{can_run:,}' if can_run else 'none'} of which can run now")
     if estimate_s is not None:
         parts.append(f"about {span(estimate_s)} by what such jobs have taken")
     return [", ".join(parts), *(f"  {warning}" for warning in answer.get("warnings") or ())]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from daemons.cli.asking import HELP, Server, ask, asks_a_server, examples, json_option, print_json, tell
-from daemons.cli.completing import unit_names, worker_names
+from daemons.cli.completing import tag_names, unit_names, worker_names
 from daemons.cli.each import each_of
 from daemons.cli.groups import ListGroup
 from daemons.cli.listing import Column, print_facts, print_listing, status
@@ -33,7 +33,7 @@ workers_argument = click.argument("names", metavar="WORKER...", nargs=-1, requir
     epilog=examples(
         "workers",
         "workers --status faulty",
-        "workers --on 'CPU (ONNX)' --json",
+        "workers --on 'CPU (ONNX)' --tag lab-2 --json",
         "workers show mac-mini-3",
         "workers reset worker-0123456789ab",
     ),
@@ -50,10 +50,17 @@ def workers() -> None:
 @click.option(
     "--on", "compute_unit", metavar="UNIT", shell_complete=unit_names, help="Those with this compute unit alone."
 )
+@click.option(
+    "--tag",
+    multiple=True,
+    metavar="TAG",
+    shell_complete=tag_names,
+    help="Those with this tag alone; repeatable, for all of them.",
+)
 @limit_option
 @json_option
 @asks_a_server
-def list_(server: Server, *, limit: int, as_json: bool, **filters: str | None) -> int:
+def list_(server: Server, *, limit: int, as_json: bool, **filters: Any) -> int:
     """List devices, the oldest first."""
 
     async def work(client: Client) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from daemons.cli.listing import plain_lines
-from daemons.cli.result_rows import MOST_REMARKS, cells_of, columns_of, remarks_of
+from daemons.cli.result_rows import MOST_REMARKS, MOST_WARNINGS, cells_of, columns_of, remarks_of
 
 COMPLETE = {
     "Status": "Complete",
-    "JobId": "j-0",
+    "JobId": "c-job-0",
     "FileName": "net.onnx",
     "ComputeUnits": "CPU (ONNX)",
     "DeviceName": "mac-mini",
@@ -19,7 +19,13 @@ COMPLETE = {
     "PeakInferenceRamUsage": 120.4,
     "Verdict": "stable",
 }
-FAILED = {"Status": "Failed", "JobId": "j-1", "FileName": "net.onnx", "ComputeUnits": "GPU (ONNX)", "Remark": "no GPU"}
+FAILED = {
+    "Status": "Failed",
+    "JobId": "c-job-1",
+    "FileName": "net.onnx",
+    "ComputeUnits": "GPU (ONNX)",
+    "Remark": "no GPU",
+}
 
 
 def lines(*rows):
@@ -28,15 +34,16 @@ def lines(*rows):
 
 def test_each_result_is_a_line_with_units_above():
     assert lines(COMPLETE, FAILED) == [
-        "device    unit        status       load (ms)  inference (ms)  peaks (MB)",
-        "mac-mini  CPU (ONNX)  complete  12.35 ± 0.50           1.500   100 / 120",
-        "—         GPU (ONNX)  failed",
+        "job  device    unit        status       load (ms)  inference (ms)  peaks (MB)",
+        "  0  mac-mini  CPU (ONNX)  complete  12.35 ± 0.50           1.500   100 / 120",
+        "  1  —         GPU (ONNX)  failed",
     ]
+    assert lines(COMPLETE)[0].startswith("device"), "a single job needs no number"
 
 
 def test_the_model_is_named_where_there_are_several():
     assert "model" not in lines(COMPLETE, COMPLETE)[0]
-    assert lines(COMPLETE, {**COMPLETE, "FileName": "other.onnx"})[0].split()[1] == "model"
+    assert lines(COMPLETE, {**COMPLETE, "FileName": "other.onnx"})[0].split()[2] == "model"
 
 
 def test_figures_that_can_not_be_trusted_say_so_where_the_status_stands():
@@ -50,12 +57,13 @@ def test_figures_that_can_not_be_trusted_say_so_where_the_status_stands():
 def test_a_remark_of_many_is_told_once_with_their_number():
     rows = [{**FAILED, "DeviceName": f"d{place}"} for place in range(5)]
     assert remarks_of(rows) == ["d0, GPU (ONNX) and 4 more: no GPU"]
-    assert remarks_of([FAILED]) == ["j-1, GPU (ONNX): no GPU"]
+    assert remarks_of([FAILED]) == ["c-job-1, GPU (ONNX): no GPU"]
     assert remarks_of([COMPLETE]) == []
 
 
 def test_remarks_have_an_end():
-    rows = [{**COMPLETE, "Warnings": [f"warning {place}"]} for place in range(100)]
+    rows = [{**FAILED, "Remark": f"why {place}", "Warnings": [f"warning {place}"]} for place in range(100)]
     told = remarks_of(rows)
-    assert len(told) == MOST_REMARKS + 1
-    assert told[-1] == f"and {100 - MOST_REMARKS} more; --csv has them all"
+    assert len(told) == MOST_REMARKS + 1 + MOST_WARNINGS + 1
+    assert told[MOST_REMARKS] == f"and {100 - MOST_REMARKS} more; `benchfleet results --csv` has them all"
+    assert told[-1].startswith(f"and {100 - MOST_WARNINGS} more")
