@@ -20,8 +20,9 @@ class Frames:
         self._rest = b""
         self._name = "message"
         self._data: list[str] = []
+        self._id = ""
         self.position = ""
-        """The newest `id` so far, also of messages without data: where a listener that comes again goes on."""
+        """The newest `id` of a whole message, also of one without data: where a listener that comes again goes on."""
 
     def feed(self, chunk: bytes) -> Iterator[Frame]:
         """The frames that this piece completes."""
@@ -41,10 +42,10 @@ class Frames:
             case "data":
                 self._data.append(value)
             case "id":
-                self.position = value
+                self._id = value
         return None
 
     def _dispatch(self) -> Frame | None:
         name, data = self._name, self._data
-        self._name, self._data = "message", []
+        self._name, self._data, self.position = "message", [], self._id
         return Frame(name, "\n".join(data)) if data else None
