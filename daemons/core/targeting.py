@@ -7,7 +7,7 @@ or none; where it waits and who may take it follows from that alone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from msgspec import structs
 
@@ -133,20 +133,22 @@ def _part(where: str, job: JobSpec, model_url: str, choice: _Choice) -> _Part:
         choice.check_alone(where, job)
     unit = choice.unit_of(where, job)
     workers = choice.workers(where, job.devices, unit, job.tags) if job.worker_id is None else (job.worker_id,)
-    exact = structs.replace(
-        job,
-        compute_unit=unit,
-        worker_id=None,
-        devices="any",
-        tags=sorted(set(job.tags)) if job.devices == "any" else [],
-        model_url=None if job.model_url == model_url else job.model_url,
-    )
-    return _Part(exact, workers)
+    changes: dict[str, Any] = {}
+    if job.compute_unit is None:
+        changes["compute_unit"] = unit
+    if job.model_url == model_url:
+        changes["model_url"] = None
+    if job.tags:
+        changes["tags"] = sorted(set(job.tags)) if job.devices == "any" else []
+    if job.devices != "any":
+        changes["devices"] = "any"
+    return _Part(structs.replace(job, **changes) if changes else job, workers)  # most have none, and may be many
 
 
 def _jobs_of(part: _Part) -> Iterator[JobSpec]:
     for worker_id in part.workers:
-        yield part.job if worker_id is None else structs.replace(part.job, worker_id=worker_id)
+        is_said = worker_id == part.job.worker_id
+        yield part.job if is_said else structs.replace(part.job, worker_id=worker_id)
 
 
 def _check_variety(jobs: Sequence[JobSpec]) -> None:

@@ -11,6 +11,7 @@ import json
 import re
 import types
 import typing
+from collections.abc import Iterator
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -86,7 +87,8 @@ def _walk(value: Any, wanted: Any, path: tuple[str | int, ...], mistakes: list[M
         if len(mistakes) == before:  # each key is right in itself, and the object refuses them together
             mistakes.append(Mistake(path, _refusal(value, wanted)))
     elif container is not None and _has_right_length(value, wanted, path, mistakes):
-        item_type = typing.get_args(container)[-1]
+        *key_type, item_type = typing.get_args(container)
+        mistakes.extend(_wrong_keys(value, key_type, path))
         for step, item in value.items() if isinstance(value, dict) else enumerate(value):
             _walk(item, item_type, (*path, step), mistakes)
     elif container is None:
@@ -136,6 +138,13 @@ def _walk_object(
         for name, field in fields.items()
         if field.required and name not in value
     )
+
+
+def _wrong_keys(value: Any, key_type: list[Any], path: tuple[str | int, ...]) -> Iterator[Mistake]:
+    """Keys of a mapping that have not the form that they must have; a list has none."""
+    for key in value if key_type else ():
+        if not _fits(key, key_type[0]):
+            yield Mistake(path, f"each key must be {describe(inspect.type_info(key_type[0]))}, and one is {show(key)}")
 
 
 def _unknown_key(key: str, known: list[str]) -> str:

@@ -45,6 +45,14 @@ def problems(document, wanted=Cart):
     return [str(mistake) for mistake in find_mistakes(document, wanted)]
 
 
+def test_a_key_of_the_wrong_form_is_told_with_the_form():
+    labels = dict[Annotated[str, Meta(max_length=3)], Annotated[int, Meta(ge=0)]]
+    assert problems({"abcd": 1, "a": -1, "b": 2}, labels) == [
+        'each key must be text of at most 3 characters, and one is "abcd"',
+        "a: must be a whole number of at least 0, and is -1",
+    ]
+
+
 def test_what_is_right_has_no_mistakes():
     assert problems({"name": "a", "wheels": [{"spokes": 1, "colour": "blue"}], "load": None}) == []
 

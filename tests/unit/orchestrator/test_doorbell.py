@@ -22,9 +22,9 @@ def waiting(bell):
     """A function that makes a claim wait for queues; its ticket."""
     with contextlib.ExitStack() as stack:
 
-        def wait(*queues):
+        def wait(*queues, tags=()):
             ticket = stack.enter_context(bell.waiting())
-            bell.listen(ticket, queues)
+            bell.listen(ticket, queues, frozenset(tags))
             return ticket
 
         yield wait
@@ -45,6 +45,33 @@ def test_those_who_sleep_come_before_those_who_are_awake(bell, waiting):
     bell.ring({"a": 1})
     bell.ring({"a": 1})
     assert woken(*tickets) == [True, True]
+
+
+UNIT = "unit:A+B (X)"
+
+
+def test_a_queue_with_tags_wakes_those_of_the_unit_who_have_them_all(bell, waiting):
+    tickets = [waiting(UNIT, tags=tags) for tags in ("", "a", "ab", "abc", "bc")]
+    tickets.append(waiting("unit:A (X)", tags="ab"))
+    bell.ring({f"{UNIT}+a+b": 5})
+    assert woken(*tickets) == [False, False, True, True, False, False]
+
+
+def test_a_wake_up_for_a_queue_with_tags_is_passed_on_to_one_who_has_them(bell, waiting):
+    with bell.waiting() as leaving:
+        bell.listen(leaving, (UNIT,), frozenset("ab"))
+        bell.ring({f"{UNIT}+a": 1})
+        others = [waiting(UNIT), waiting(UNIT, tags="b"), waiting(UNIT, tags="a")]
+    assert woken(*others) == [False, False, True]
+
+
+def test_whoever_listens_anew_listens_with_new_tags(bell, waiting):
+    ticket = waiting(UNIT, tags="a")
+    bell.listen(ticket, (UNIT,), frozenset("b"))
+    bell.ring({f"{UNIT}+a": 1})
+    assert woken(ticket) == [False]
+    bell.ring({f"{UNIT}+b": 1})
+    assert woken(ticket) == [True]
 
 
 def test_other_queues_wake_nobody(bell, waiting):
