@@ -43,7 +43,7 @@ def event(seq, kind="job"):
     return f"event: {kind}\nid: e-{seq}\ndata: {text}\n\n".encode()
 
 
-async def until_it_breaks(items, error, text=""):
+async def until_it_breaks(items, error, text=None):
     """What comes before the error."""
     found = []
 
