@@ -16,6 +16,8 @@ PROGRAM: Final = "benchfleet"
 COMPLETE_VARIABLE: Final = "_BENCHFLEET_COMPLETE"
 """What the shell sets when it asks for completions."""
 
+AFTER_THE_COMMAND: Final = ("--url", "--token-file", "--json")
+
 COMMANDS: Final = {
     "bench": ("daemons.cli.bench:bench", "Measure or compare models on this machine, with no server."),
     "campaigns": ("daemons.cli.campaigns:campaigns", "List, show or delete campaigns."),
@@ -102,10 +104,19 @@ def _run() -> int:
 
 
 def _sentence(error: click.UsageError) -> str:
-    """What was used wrongly, and where it stands how it is used right."""
-    text = " ".join(error.format_message().split()).rstrip(".")
-    text = text[:1].lower() + text[1:]
-    return text if error.ctx is None else f"{text}; see '{error.ctx.command_path} --help'"
+    """What was used wrongly, and what is meant or where it stands how it is used right."""
+    text = _of_option(error) if isinstance(error, click.NoSuchOption) else " ".join(error.format_message().split())
+    text = text[:1].lower() + text[1:].rstrip(".")
+    return text if error.ctx is None or text.endswith("?") else f"{text}; see '{error.ctx.command_path} --help'"
+
+
+def _of_option(error: click.NoSuchOption) -> str:
+    """Why there is no such option, and which may be meant."""
+    if error.ctx is not None and error.ctx.parent is None and error.option_name in AFTER_THE_COMMAND:
+        return f"{error.option_name} stands after the command, such as in 'benchfleet queue {error.option_name} …'"
+    close = sorted(error.possibilities or ())
+    hint = f"; did you mean {' or '.join(close)}?" if close else ""
+    return f"there is no option {error.option_name}{hint}"
 
 
 def main() -> None:

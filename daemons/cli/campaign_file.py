@@ -6,6 +6,7 @@ line and key.
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -90,10 +91,20 @@ def _why_no_model(file: Path) -> str | None:
     if file.is_dir():
         return f"{file} is a folder; zip it (zip -r {file.name}.zip {file.name}) and name the zip"
     if not file.is_file():
-        return f"there is no file {file}; a URL begins with http://, https:// or model:"
+        return f"there is no file {file}; {_file_meant(file) or 'a URL begins with http://, https:// or model:'}"
     if not os.access(file, os.R_OK):
         return f"{file} can't be read by this user"
     return f"{file} is empty; a model has bytes" if file.stat().st_size == 0 else None
+
+
+def _file_meant(file: Path) -> str | None:
+    """Which file of that folder may be meant."""
+    try:
+        names = [one.name for one in file.parent.iterdir()]
+    except OSError:
+        return None
+    close = difflib.get_close_matches(file.name, names, n=1)
+    return f"did you mean {file.with_name(close[0])}?" if close else None
 
 
 def _missing_from(content: Content) -> Iterator[Mistake]:

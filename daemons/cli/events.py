@@ -13,13 +13,26 @@ from daemons.cli.asking import HELP, Server, ask, asks_a_server, examples, tell
 from daemons.cli.completing import campaign_names, worker_names
 from daemons.cli.naming import worker_id_of
 from daemons.cli.telling import told
-from daemons.core.events import Event, EventType
+from daemons.core.events import Event, EventType, Position, position_of
 from daemons.runtime.logs import escape
 
 if TYPE_CHECKING:
     from daemons.client import Client
 
 TYPES = ("worker", "worker_removed", "job", "progress", "campaign", "campaign_removed", "reset")
+
+
+class PositionText(click.ParamType[Position]):
+    """``EPOCH-NUMBER``, as an event of before has it."""
+
+    name = "EPOCH-NUMBER"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Position:
+        """The position, or the sentence that it is none."""
+        try:
+            return value if isinstance(value, Position) else position_of(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.command(
@@ -36,7 +49,9 @@ TYPES = ("worker", "worker_removed", "job", "progress", "campaign", "campaign_re
     "--campaign", "campaign_id", metavar="CAMPAIGN", shell_complete=campaign_names, help="Those of this campaign alone."
 )
 @click.option("--worker", metavar="WORKER", shell_complete=worker_names, help="Those of this device alone.")
-@click.option("--after", metavar="POSITION", help="Go on after this EPOCH-NUMBER of an earlier event.")
+@click.option(
+    "--after", type=PositionText(), metavar="EPOCH-NUMBER", help="Go on after the event of this epoch and number (seq)."
+)
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after so many. Default: Ctrl-C ends it.")
 @click.option(
     "--seconds",

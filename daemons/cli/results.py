@@ -115,7 +115,7 @@ def _text(form: str, rows: Sequence[Record]) -> str:
 def print_results(rows: Sequence[Record]) -> None:
     """Results for people, with what is to be said of them."""
     print_listing(columns_of(rows), cells_of(rows), "There are no results yet.")
-    if rows:
+    if any(row["Status"] == "Complete" for row in rows):
         click.echo(CAPTION)
     for line in remarks_of(rows):
         tell(line)

@@ -89,7 +89,7 @@ def _default_unit(model: str) -> str:
 
 def spelt(mistake: Mistake) -> str:
     """A mistake in the words of options: the jobs that they make have no numbers that anybody has seen."""
-    steps = [step for step in mistake.path if step != "jobs" and not isinstance(step, int)]
+    steps = [step for step in mistake.path if step not in ("jobs", "model_url") and not isinstance(step, int)]
     return f"{'.'.join(map(str, steps))}: {mistake.problem}" if steps else mistake.problem
 
 
@@ -107,5 +107,5 @@ def told(answer: Mapping[str, Any]) -> list[str]:
     if can_run is not None and can_run != total:
         parts.append(f"{f'{can_run:,}' if can_run else 'none'} of which can run now")
     if estimate_s is not None:
-        parts.append(f"about {span(estimate_s)} by what such jobs have taken")
+        parts.append(f"about {span(max(1.0, estimate_s))} by what such jobs have taken")
     return [", ".join(parts), *(f"  {warning}" for warning in answer.get("warnings") or ())]

@@ -107,7 +107,9 @@ async def _paint(console: Console, following: Following) -> None:
 
     def frame() -> Text:
         lines = map(escape, following.frame(clock(), glyphs))
-        return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
+        text = Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
+        text.highlight_regex(f"{glyphs.full}+", "green")
+        return text
 
     with Live(frame(), console=console, auto_refresh=False, transient=True) as live:
         while True:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 from daemons.client import Client
@@ -43,23 +43,26 @@ class QuickBench:
 
 
 @contextlib.asynccontextmanager
-async def quick_workers(url: str, folder: Path, count: int, *, ms_per_run: float = 0.0) -> AsyncIterator[None]:
-    """So many devices at work for the orchestrator at `url` until the block ends."""
+async def quick_workers(
+    url: str, folder: Path, count: int, *, ms_per_run: float = 0.0, names: Sequence[str] = ()
+) -> AsyncIterator[None]:
+    """So many devices at work for the orchestrator at `url` until the block ends, the first ones with these names."""
     stop = asyncio.Event()
     async with contextlib.AsyncExitStack() as clients, asyncio.TaskGroup() as group:
         for place in range(count):
             client, state = await clients.enter_async_context(Client(url, patience_s=0)), folder / str(place)
             await asyncio.to_thread(state.mkdir, parents=True)
-            group.create_task(_work(client, state, stop, ms_per_run))
+            name = names[place] if place < len(names) else f"device {place}"
+            group.create_task(_work(client, state, stop, ms_per_run, name))
         try:
             yield
         finally:
             stop.set()
 
 
-async def _work(client: Client, state: Path, stop: asyncio.Event, ms_per_run: float) -> None:
+async def _work(client: Client, state: Path, stop: asyncio.Event, ms_per_run: float, name: str) -> None:
     card = RegisterRequest(
-        device_name=f"device {state.name}",
+        device_name=name,
         capabilities=[CPU_ONNX],
         device_info=DeviceInfo(udid=f"udid-{state.name}"),
         instance_id=uuid.uuid4().hex,

@@ -96,6 +96,8 @@ def test_every_mistake_is_told_at_once_in_the_order_of_lines(written):
         ("jobs: [\n", "is not valid YAML"),
         ("model_url: 17\njobs: []\n", "model_url"),
         ("model_url: net.onnx\nmodel_url: net.onnx\njobs: [{compute_unit: a}]\n", "stands here twice"),
+        ("model_url: emty.onnx\njobs: [{compute_unit: a}]\n", "empty.onnx?"),
+        ("model_url: none/of.onnx\njobs: [{compute_unit: a}]\n", "none/of.onnx; a URL begins with"),
         ("model_url: a b.onnx\njobs: [{compute_unit: a}]\n", "no file"),
         ("model_url: .\njobs: [{compute_unit: a}]\n", "is a folder; zip it"),
         ("model_url: empty.onnx\njobs: [{compute_unit: a}]\n", "is empty"),

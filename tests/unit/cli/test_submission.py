@@ -93,6 +93,7 @@ def test_mistakes_are_told_once_and_without_numbers_of_jobs():
     mistakes = [Mistake(("jobs", place, "treads"), "there is no such key") for place in range(3)]
     assert unique([spelt(mistake) for mistake in mistakes]) == ("treads: there is no such key",)
     assert spelt(Mistake((), "is wrong")) == "is wrong"
+    assert spelt(Mistake(("model_url",), "there is no file x")) == "there is no file x"
 
 
 @pytest.mark.parametrize(
