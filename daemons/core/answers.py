@@ -55,6 +55,20 @@ class JobBreakdown(Struct, frozen=True, kw_only=True):
     cancelled: Count
 
 
+class WebhookState(Struct, frozen=True, kw_only=True):
+    """What has become of the message that a campaign has ended."""
+
+    url: str
+    """Without its query."""
+    status: Literal["waiting", "pending", "delivered", "given_up"]
+    """`waiting`: the campaign goes on. `pending`: it has ended, and the message is yet to be taken by its receiver."""
+    attempts: Count
+    """How often it was sent since the campaign has ended."""
+    last_error: str | None
+    """Why it was not taken the last time."""
+    delivered_at: Moment | None
+
+
 class Campaign(Struct, frozen=True, kw_only=True):
     """One model, and the jobs that benchmark it."""
 
@@ -80,6 +94,8 @@ class Campaign(Struct, frozen=True, kw_only=True):
     """What `estimate_s` was when it was submitted, of the jobs that have not ended. null: there was none."""
     cancel_requested: bool
     """Its waiting jobs are cancelled, and the devices of its running ones are told to end them."""
+    webhook: WebhookState | None
+    """null: nobody is to be told when it has ended."""
     created_at: Moment
     ended_at: Moment | None
     version: Count

@@ -105,11 +105,17 @@ class FleetCounts(Struct, frozen=True, kw_only=True):
     poison: Count
     """Jobs that were given up after too many lost attempts."""
     campaigns_forgotten: Count
+    webhooks_delivered: Count
+    webhook_failures: Count
+    """How often a webhook's receiver did not take it."""
+    webhooks_given_up: Count
     checkups_started: Count
     checkups_passed: Count
     checkups_failed: Count
     undelivered_results: Count
     """Results that devices keep now because they were refused."""
+    webhooks_pending: Count
+    """Webhooks that are to be sent now or again."""
     campaigns_leaving: Count
     """Campaigns that are being forgotten now."""
 

@@ -132,6 +132,13 @@ class Matrix(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     """What else a job may say: each entry makes jobs of its own."""
 
 
+class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who is told that a campaign has ended."""
+
+    url: Annotated[str, Meta(min_length=1, max_length=2048)]
+    """http or https, on a host that the orchestrator's `webhooks.allowed_hosts` names."""
+
+
 class CampaignRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The body of `POST /api/campaigns`. It makes the jobs that are listed, and those of its matrix."""
 
@@ -145,6 +152,8 @@ class CampaignRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What to find it by, such as its branch."""
     credentials: CredentialName | None = None
     """The name under which each worker keeps headers for the model's source."""
+    webhook: Webhook | None = None
+    """Who is told, by a signed message, when the campaign has ended and its results are whole."""
 
 
 class DeviceInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -143,6 +143,25 @@ class KeptModelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
             )
 
 
+class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may be told when a campaign has ended."""
+
+    allowed_hosts: list[HostName] = field(default_factory=list)
+    """Names or addresses of the hosts that a campaign's webhook may lead to. Empty: there are no webhooks."""
+    secret_file: FilePath | None = None
+    """A file with the secrets that messages are signed with, one a line; only its owner may read it. Needed with
+    allowed_hosts. While there are two, messages are signed with both, so that a receiver can change over."""
+    private_addresses: bool = True
+    """Whether those hosts may be at private addresses. Link-local ones never are sent to."""
+    public_url: ServerUrl | None = None
+    """This server's address as receivers know it, for the link to the results. null: the link is a path."""
+
+    def __post_init__(self) -> None:
+        """ValueError where messages could be sent that nobody could believe."""
+        if self.allowed_hosts and self.secret_file is None:
+            raise ValueError("secret_file must name a file with a secret, for allowed_hosts names hosts to send to")
+
+
 class OrchestratorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that `orchestrator.yaml` can say."""
 
@@ -151,6 +170,7 @@ class OrchestratorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     storage: OrchestratorStorage = OrchestratorStorage()
     fleet: FleetSettings = FleetSettings()
     models: KeptModelSettings = KeptModelSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     log: LogSettings = LogSettings()
 
 

@@ -15,6 +15,7 @@ import msgspec
 from daemons.core.lifecycle import JobStatus, ReportStatus, WorkerStatus
 from daemons.core.models import JobSpec, Row
 from daemons.core.urls import model_file_name
+from daemons.core.webhooks import shown_webhook
 
 State = Mapping[str, str]
 
@@ -62,10 +63,24 @@ def campaign_view(state: State) -> dict[str, Any]:
         "failed_jobs": breakdown["failed"],
         "job_breakdown": breakdown,
         "cancel_requested": "cancel_requested" in state,
+        "webhook": _webhook_view(state),
         "estimate_left_s": _estimate_left_s(state, breakdown),
         "created_at": iso_time(state.get("created_at")),
         "ended_at": iso_time(state.get("ended_at")),
         "version": _number(state, "version"),
+    }
+
+
+def _webhook_view(state: State) -> dict[str, Any] | None:
+    if "webhook" not in state:
+        return None
+    kept = msgspec.json.decode(state["webhook"])
+    return {
+        "url": shown_webhook(kept["url"]),
+        "status": kept["status"],
+        "attempts": kept["attempts"],
+        "last_error": kept.get("last_error"),
+        "delivered_at": iso_time(kept.get("delivered_at")),
     }
 
 

@@ -35,6 +35,7 @@ from daemons.orchestrator.outputs import folder_mark
 from daemons.orchestrator.reaper import Reaper
 from daemons.orchestrator.retention import EVERY_S as RETENTION_EVERY_S
 from daemons.orchestrator.retention import Retention
+from daemons.orchestrator.webhooks import Webhooks
 from daemons.orchestrator.writer import Writer
 from daemons.runtime.folders import state_folder
 from daemons.runtime.locks import FileLock
@@ -70,6 +71,7 @@ class Parts:
         self.feed = Feed(store)
         self.reaper = Reaper(store, settings.fleet)
         self.writer = Writer(store, outputs)
+        self.webhooks = Webhooks(store, settings.webhooks)
         self.models = ModelStore(models, settings.models, store)
         self.receiver = Receiver(self.models)
         self.puller = Puller(self.models, store, settings.models, is_local=is_local)
@@ -80,6 +82,7 @@ class Parts:
             (
                 Duty("reaper", self.reaper.round),
                 Duty("writer", self.writer.flush),
+                Duty("webhooks", self.webhooks.round),
                 Duty("retention", retention.round, RETENTION_EVERY_S),
                 Duty("checkups", Checkups(store, settings.fleet.health_interval_s).round),
                 Duty("models", self.upkeep.round, UPKEEP_EVERY_S),
@@ -94,12 +97,14 @@ class Parts:
         """What stands in the way of a duty of this process, by the duty's name."""
         found = {
             "writer": ("results can't be written", self.writer.counts.last_error),
+            "webhooks": ("webhooks can't be delivered", self.webhooks.last_error),
             "models": ("the folder of models can't be tidied", self.upkeep.last_error),
         }
         return {duty: f"{what}: {error}" for duty, (what, error) in found.items() if error is not None}
 
     async def _close(self, _app: web.Application) -> None:
         self.feed.close()
+        await self.webhooks.close()
         await self.puller.close()
 
     def application(self, guard: Guard) -> web.Application:

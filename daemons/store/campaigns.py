@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from daemons.core.errors import NotFound
-from daemons.core.models import CampaignRequest, JobSpec, Row
+from daemons.core.models import CampaignRequest, JobSpec, Row, Webhook
 from daemons.core.views import campaign_view, history_view, job_view, result_row
 from daemons.store.keys import campaign_of, check_campaign_id, check_job_id
 from daemons.store.lua import Scripts, translated_errors
@@ -67,6 +67,10 @@ def _other_models(request: CampaignRequest, pins: Mapping[str, str]) -> list[dic
     ]
 
 
+def _webhook(webhook: Webhook) -> str:
+    return msgspec.json.encode({"url": webhook.url, "status": "waiting", "attempts": 0}).decode()
+
+
 def _state(request: CampaignRequest, recorded: Recorded, models: int | None) -> dict[str, str]:
     """The fields of a campaign's hash, as far as it begins with them."""
     fields = {
@@ -78,6 +82,7 @@ def _state(request: CampaignRequest, recorded: Recorded, models: int | None) -> 
         "name": request.name,
         "labels": msgspec.json.encode(request.labels).decode() if request.labels else None,
         "estimate_s": recorded.estimate_s,
+        "webhook": request.webhook and _webhook(request.webhook),
     }
     return {name: str(value) for name, value in fields.items() if value is not None}
 

@@ -23,6 +23,7 @@ from daemons.store.models import Models
 from daemons.store.outbox import Outbox
 from daemons.store.queue import Queue
 from daemons.store.server import Server
+from daemons.store.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -69,6 +70,7 @@ class Store:
         self.history = History(redis, prefix)
         self.outbox = Outbox(redis, scripts, prefix)
         self.duties = Duties(scripts)
+        self.webhooks = Webhooks(scripts)
         self.events = Events(scripts)
         self.broadcast = Broadcast(redis, self.events, prefix)
         self.server = Server(redis, patient, scripts, prefix)

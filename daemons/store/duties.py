@@ -33,6 +33,7 @@ class FleetFacts(msgspec.Struct, frozen=True, kw_only=True):
     undelivered: int = 0
     """Results that devices keep because nobody takes them."""
     leaving: int = 0
+    webhooks_pending: int = 0
 
 
 class Duties:

@@ -26,6 +26,7 @@ Everything that this project keeps in Redis stands under one prefix:
 ``health:ID``                         hash         compute unit → JSON of what a device's passed checkups have shown
 ``leaving``                           hash         campaigns that are forgotten → how far their jobs are removed
 ``results``                           stream       jobs that have ended and whose CSV is not yet written
+``webhooks``                          sorted set   ended campaigns whose webhook is to be sent, by when
 ``idempotency:K``                     hash         a request's key → the campaign that it made
 ``duties``                            hash         who holds the lease of the periodic duties
 ``duty_times``, ``duty_problems``     hash         when each duty was last done, and what stands in its way

@@ -10,7 +10,7 @@ from daemons.orchestrator.retention import Retention
 from tests.support.orchestrator import QUICK, orchestrating
 from tests.support.store import CPU, comes_true, dump
 
-DUTIES = {"reaper", "writer", "retention", "checkups", "models"}
+DUTIES = {"reaper", "writer", "webhooks", "retention", "checkups", "models"}
 
 
 async def result_files(api):

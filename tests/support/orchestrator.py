@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from msgspec import structs
 
-from daemons.core.settings import FleetSettings, HttpSettings, KeptModelSettings, OrchestratorSettings
+from daemons.core.settings import FleetSettings, HttpSettings, KeptModelSettings, OrchestratorSettings, WebhookSettings
 from daemons.orchestrator import daemon
 from daemons.orchestrator.api.guard import Guard, read_tokens
 from daemons.orchestrator.api.routes import EVENT_STREAM, Route, content_of
@@ -133,11 +134,13 @@ async def orchestrating(
     http: HttpSettings | None = None,
     fleet: FleetSettings = QUICK,
     models: KeptModelSettings | None = None,
+    webhooks: WebhookSettings | None = None,
     duties: bool = True,
 ) -> AsyncIterator[Api]:
     """The API over `store`, and its duties, until the block ends. Models lie beside the `outputs`."""
     http = http or HttpSettings(port=0)
     settings = OrchestratorSettings(http=http, fleet=fleet, models=models or KeptModelSettings())
+    settings = structs.replace(settings, webhooks=webhooks or settings.webhooks)
     outputs.mkdir(exist_ok=True)  # noqa: ASYNC240 (once, before anything runs)
     parts = daemon.Parts(settings, store, outputs, outputs.parent / "models")
     app = parts.application(Guard(settings.http, read_tokens(settings.http)))

@@ -56,6 +56,7 @@ CAMPAIGN: Final[dict[str, Any]] = {
     "job_breakdown": {"pending": 0, "running": 0, "complete": 2, "failed": 0, "cancelled": 0},
     "estimate_left_s": 0.0,
     "cancel_requested": False,
+    "webhook": None,
     "created_at": "2025-01-09T14:13:20.123Z",
     "ended_at": "2025-01-09T14:15:02.480Z",
     "version": 17,

@@ -18,9 +18,10 @@ from daemons.core.outlook import Groups, Outlook, groups_of, outlook
 from daemons.core.targeting import Device, expand, models_in
 from daemons.core.urls import check_model_url
 from daemons.core.views import public_url
+from daemons.core.webhooks import check_webhook
 from daemons.orchestrator.api import examples
 from daemons.orchestrator.api.bodies import json_response, read_json
-from daemons.orchestrator.api.context import MODELS, STORE
+from daemons.orchestrator.api.context import MODELS, SETTINGS, STORE
 from daemons.orchestrator.api.parameters import headers_of
 from daemons.orchestrator.api.routes import OPERATE, Content, Route
 from daemons.orchestrator.modelstore.resolving import Resolved, resolved
@@ -51,6 +52,8 @@ async def submit(request: web.Request) -> web.Response:
     wanted = await read_json(request, CampaignRequest)
     fields = models_in(wanted)
     _check(wanted, fields)
+    if wanted.webhook is not None:
+        check_webhook(wanted.webhook.url, request.app[SETTINGS].webhooks.allowed_hosts)
     store = request.app[STORE]
     campaign_id = await store.campaigns.made_with(key, digest_of(wanted)) if key else None
     if campaign_id is None:

@@ -27,6 +27,9 @@ COUNTERS: Final = (
     "device_failures",
     "poison",
     "campaigns_forgotten",
+    "webhooks_delivered",
+    "webhook_failures",
+    "webhooks_given_up",
     "checkups_started",
     "checkups_passed",
     "checkups_failed",
@@ -105,6 +108,7 @@ async def monitoring_stats(request: web.Request) -> web.Response:
             "fleet": {
                 **{name: fleet.counters.get(name, 0) for name in COUNTERS},
                 "undelivered_results": fleet.undelivered,
+                "webhooks_pending": fleet.webhooks_pending,
                 "campaigns_leaving": fleet.leaving,
             },
             "duties": {**_duties(duties, fleet), "store_is_away": duties.state.store_is_away},

@@ -1,6 +1,6 @@
 -- What monitoring tells of the whole fleet, all at one moment.
 -- -> {counters, duties = {name: ms since it was done}, problems = {name: text}, holder or nil, outputs or nil,
---     oldest_result_ms or nil, undelivered, leaving}
+--     oldest_result_ms or nil, undelivered, leaving, webhooks_pending}
 
 local counters, duties = {}, {}
 for name, times in pairs(read(P .. 'counters') or {}) do
@@ -24,4 +24,5 @@ return reply({
   oldest_result_ms = oldest and math.max(0, now - tonumber(string.match(oldest[1], '^%d+'))) or nil,
   undelivered = undelivered,
   leaving = redis.call('HLEN', P .. 'leaving'),
+  webhooks_pending = redis.call('ZCARD', P .. 'webhooks'),
 })

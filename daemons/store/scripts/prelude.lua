@@ -330,12 +330,37 @@ local function made_before()
   return known.campaign_id
 end
 
+-- Webhooks: a campaign's `webhook` is JSON of {url, status, attempts, delivery, since, last_error, delivered_at}. Those that
+-- are to be sent are in `webhooks`, by when.
+local function set_webhook(campaign_id, webhook)
+  redis.call('HSET', campaign_key(campaign_id), 'webhook', cjson.encode(webhook))
+end
+
+-- The campaign has ended: its message has another name than that of an earlier end.
+local function webhook_due(campaign_id, campaign, ended_at)
+  if campaign.webhook then
+    local known = cjson.decode(campaign.webhook)
+    set_webhook(campaign_id, { url = known.url, status = 'pending', attempts = 0, since = ended_at,
+      delivery = campaign_id .. '-' .. ended_at })
+    redis.call('ZADD', P .. 'webhooks', ended_at, campaign_id)
+  end
+end
+
+-- The campaign goes on: what was to be sent would be wrong.
+local function webhook_waits(campaign_id, campaign)
+  if campaign.webhook then
+    set_webhook(campaign_id, { url = cjson.decode(campaign.webhook).url, status = 'waiting', attempts = 0 })
+    redis.call('ZREM', P .. 'webhooks', campaign_id)
+  end
+end
+
 -- Takes an ended campaign out of everybody's sight. Its jobs are removed afterwards, in portions: see forget_old.lua.
 local function forget_campaign(campaign_id, campaign)
   redis.call('UNLINK', campaign_key(campaign_id), campaign_key(campaign_id) .. ':specs', models_key(campaign_id))
   redis.call('ZREM', P .. 'campaigns', campaign_id)
   redis.call('ZREM', P .. 'checkup_campaigns', campaign_id)
   redis.call('ZREM', P .. 'ended', campaign_id)
+  redis.call('ZREM', P .. 'webhooks', campaign_id)
   redis.call('HSET', P .. 'leaving', campaign_id, cjson.encode({ total = tonumber(campaign.total), from = 0 }))
   count('campaigns_forgotten')
   publish('campaign_removed', next_version(), { campaign_id = campaign_id })
@@ -413,6 +438,7 @@ local function end_campaign_if_done(campaign_id)
     local ended_at = now_ms()
     redis.call('HSET', key, 'status', outcome_of(campaign), 'ended_at', ended_at)
     redis.call('ZADD', P .. 'ended', ended_at, campaign_id)
+    webhook_due(campaign_id, campaign, ended_at)
     if campaign.kind == HEALTH then
       conclude_checkup(campaign_id, campaign)
     end

@@ -52,6 +52,7 @@ if retried > 0 then
   redis.call('HSET', key, 'status', 'running')
   redis.call('HDEL', key, 'ended_at', 'cancel_requested', 'filed')
   redis.call('ZREM', P .. 'ended', arg.campaign_id)
+  webhook_waits(arg.campaign_id, campaign)
   campaign_changed(arg.campaign_id)
   wake(counts)
 end
