@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, ClassVar, Final
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 
@@ -54,7 +56,7 @@ class Dashboard(App[int]):
         self.desk = desk
         self.preferences = preferences or Preferences()
         self._services = list(services)
-        self._ticked_s = 0.0
+        self._input_at = time.monotonic()
         self.set_keymap(keymap_of(self.preferences.keymap))
 
     @property
@@ -62,12 +64,26 @@ class Dashboard(App[int]):
         """Action → its keys, for those that a person has changed."""
         return self.preferences.keymap
 
+    def serve(self, service: Service) -> None:
+        """Run this, too, once the program runs."""
+        self._services.append(service)
+
     def on_mount(self) -> None:
         """Paint first; what is to be known comes meanwhile."""
         self.theme = self.preferences.theme
         self.set_interval(PAINT_EVERY_S, self._paint)
         self.set_interval(TICK_EVERY_S, self._tick)
         self.call_after_refresh(self._start)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Remember when a key was pressed last."""
+        if isinstance(event, events.InputEvent):
+            self._input_at = time.monotonic()
+        await super().on_event(event)
+
+    def idle_s(self) -> float:
+        """How long ago a person has done something."""
+        return time.monotonic() - self._input_at
 
     def _start(self) -> None:
         for number, service in enumerate(self._services):

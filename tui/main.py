@@ -17,6 +17,7 @@ from tui.links.choosing import Chooser
 from tui.links.follower import Follower
 from tui.links.recording import Recorder, Replay, open_recording, read_recording
 from tui.settings import Preferences
+from tui.tidying import tidy
 
 NO_PATIENCE_S: Final = 0.0
 """The dashboard says at once what it has lost, and comes back by itself."""
@@ -40,6 +41,7 @@ async def run(wanted: Wanted) -> int:
     """The dashboard, until it is quit; its exit status. ConfigInvalid before anything is drawn."""
     async with AsyncExitStack() as stack:
         dashboard = await (_replaying(wanted, wanted.replay) if wanted.replay else _live(wanted, stack))
+        dashboard.serve(lambda: tidy(dashboard.idle_s))
         status = await dashboard.run_async()
         return dashboard.return_code or status or 0
 

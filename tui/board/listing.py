@@ -76,10 +76,6 @@ class Listing(Generic[T]):
 
     def update(self, changed: Collection[str]) -> None:
         """Put what has changed where it belongs now."""
-        if len(changed) > max(SLICE, len(self._places) // 4):
-            for _ in self.rebuild():
-                pass
-            return
         scene = self.scene()
         for key in changed:
             self._take_out(key)

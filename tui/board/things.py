@@ -15,7 +15,7 @@ from daemons.core.models import DeviceInfo, Progress
 BENCHMARK: Final = "benchmark"
 
 
-class Checkup(Struct, frozen=True, kw_only=True):
+class Checkup(Struct, frozen=True, kw_only=True, gc=False):
     """What a device's last checkup has shown."""
 
     passed: bool | None = None
@@ -23,7 +23,7 @@ class Checkup(Struct, frozen=True, kw_only=True):
     open_checkup: str | None = None
 
 
-class Worker(Struct, frozen=True, kw_only=True):
+class Worker(Struct, frozen=True, kw_only=True, gc=False):
     """A device."""
 
     worker_id: str
@@ -57,7 +57,7 @@ class Breakdown(Struct, frozen=True, kw_only=True, gc=False):
     cancelled: int = 0
 
 
-class Campaign(Struct, frozen=True, kw_only=True):
+class Campaign(Struct, frozen=True, kw_only=True, gc=False):
     """One model, and the jobs that benchmark it."""
 
     campaign_id: str
@@ -107,7 +107,7 @@ class Job(Struct, frozen=True, kw_only=True, gc=False):
         return self.status not in ("pending", "running")
 
 
-class AttemptProgress(Struct, frozen=True, kw_only=True):
+class AttemptProgress(Struct, frozen=True, kw_only=True, gc=False):
     """How far an attempt is."""
 
     worker_id: str

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
+from textual.worker import Worker
 
 from daemons.core.errors import BenchfleetError
 from tui.actions import BY_NAME, EVERYWHERE, ROWS, Action, actions_of
-from tui.board.listing import Listing
 from tui.widgets.frame import FooterLine, HeaderLine, Notice, TabsLine
 from tui.widgets.rowtable import RowTable
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from tui.app import Dashboard
     from tui.desk import Desk
 
-T = TypeVar("T")
+MANY: Final = 1000
+"""So many changed rows are put in their places at once."""
 
 
 class BoardChanged(Message):
@@ -43,6 +45,12 @@ class BoardScreen(Screen[None]):
     """Whose actions work here, besides those that work everywhere."""
     MODE: ClassVar[str] = ""
     """The tab that it belongs to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._late: dict[RowTable[Any], set[str]] = {}
+        """Rows of each table that have changed and are not yet where they belong."""
+        self._rebuilds: dict[RowTable[Any], Worker[None]] = {}
 
     @property
     def dashboard(self) -> Dashboard:
@@ -135,12 +143,30 @@ class BoardScreen(Screen[None]):
             if said:
                 self.say(said)
 
+    def work(self, job: Callable[[], Coroutine[Any, Any, None]], group: str) -> Worker[None]:
+        """Do something in the background; what was begun of the same group before is given up."""
+        found: Worker[None] = self.run_worker(cast("Any", job), group=group, exclusive=True, exit_on_error=True)
+        return found
+
+    def update_rows(self, table: RowTable[Any], changed: Collection[str]) -> None:
+        """Rows with these keys have changed, have come or have gone: drawn now, or in steps where they are many."""
+        late = self._late.setdefault(table, set())
+        late.update(changed)
+        if table in self._rebuilds and not self._rebuilds[table].is_finished:
+            return  # what has changed meanwhile is put in its place after that
+        if len(late) > MANY:
+            self.rebuild(table)
+        else:
+            table.update(late)
+            self._late[table] = set()
+
     def rebuild(self, table: RowTable[Any]) -> None:
         """Filter or sort a table anew, however many rows it has, without keeping a key waiting."""
-        self.run_worker(_rebuilt(table.listing, table), group=f"rebuild {table.id}", exclusive=True)
+        self._late[table] = set()
+        self._rebuilds[table] = self.work(partial(self._rebuilt, table), f"rebuild {id(table)}")
 
-
-async def _rebuilt(listing: Listing[Any], table: RowTable[Any]) -> None:
-    for _ in listing.rebuild():
-        await asyncio.sleep(0)
-    table.redraw()
+    async def _rebuilt(self, table: RowTable[Any]) -> None:
+        for _ in table.listing.rebuild():
+            await asyncio.sleep(0)
+        table.redraw()
+        self.desk.is_dirty = True

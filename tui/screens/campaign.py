@@ -96,7 +96,7 @@ class CampaignScreen(CampaignOrders, TableScreen[Job]):
         """Fetch its jobs and what they have measured."""
         self.query_one("#chart").display = False
         self.desk.board.watched.add(self._campaign_id)
-        self.run_worker(self._fetch_jobs(), group="jobs", exclusive=True)
+        self.work(self._fetch_jobs, "jobs")
         self.set_interval(FIGURES_EVERY_S, self._fetch_figures)
 
     def on_unmount(self) -> None:
@@ -139,7 +139,7 @@ class CampaignScreen(CampaignOrders, TableScreen[Job]):
 
     def _fetch_figures(self) -> None:
         if self._wanted and not any(one.group == "figures" and one.is_running for one in self.workers):
-            self.run_worker(self._figures_of_wanted(), group="figures")
+            self.work(self._figures_of_wanted, "figures")
 
     async def _figures_of_wanted(self) -> None:
         wanted, self._wanted = self._wanted, set()

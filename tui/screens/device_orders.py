@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from daemons.core.errors import BenchfleetError, NotFound
 from tui.board.cells import plain
@@ -41,7 +42,7 @@ class DeviceOrders(BoardScreen):
     def watch_beats(self, worker_ids: Sequence[str]) -> None:
         """Learn in the background when these devices were last heard of."""
         if self.desk.link.is_live and not self.desk.is_replay:
-            self.run_worker(self._beats(worker_ids), group="beats", exclusive=True)
+            self.work(partial(self._beats, worker_ids), "beats")
 
     def _order(self, method: str) -> None:
         if (worker := self.device()) is not None:

@@ -79,7 +79,7 @@ class JobScreen(BoardScreen):
         self._show()
 
     def _look(self) -> None:
-        self.run_worker(self._fetch(), group="job", exclusive=True)
+        self.work(self._fetch, "job")
 
     async def _fetch(self) -> None:
         try:

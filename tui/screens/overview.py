@@ -58,8 +58,7 @@ class OverviewScreen(QueueWatch, BoardScreen):
         """Begin with what the board has."""
         self._reader = self.desk.board.reader()
         for pane in self.query(Pane):
-            for _ in pane.table.listing.rebuild():
-                pass
+            self.rebuild(pane.table)
         self._table("campaigns").focus()
         self.watch_queues()
 
@@ -70,9 +69,9 @@ class OverviewScreen(QueueWatch, BoardScreen):
     def show_board(self) -> None:
         """Take in what has changed."""
         changes = self._reader.take() if self._reader else Changes()
-        self._table("campaigns").update(changes.campaigns)
-        self._table("devices").update(changes.workers)
-        self._table("events").update(self._events.update(self.desk.board.journal))
+        self.update_rows(self._table("campaigns"), changes.campaigns)
+        self.update_rows(self._table("devices"), changes.workers)
+        self.update_rows(self._table("events"), self._events.update(self.desk.board.journal))
         self._show_titles()
 
     def show_queues(self, found: list[queues.Queue]) -> None:

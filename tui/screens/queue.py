@@ -66,7 +66,7 @@ class QueueScreen(TableScreen[Job]):
 
     def on_mount(self) -> None:
         """Fetch what waits."""
-        self.run_worker(self._fetch(), group="jobs", exclusive=True)
+        self.work(self._fetch, "jobs")
 
     def more_title(self) -> Iterable[Cell]:
         """Whether there are more."""

@@ -22,7 +22,7 @@ class QueueWatch(BoardScreen):
     def look_at_queues(self) -> None:
         """Ask now, in the background."""
         if self.is_current and (self.desk.link.is_live or self.desk.is_replay):
-            self.run_worker(self._look(), group="queues", exclusive=True)
+            self.work(self._look, "queues")
 
     def show_queues(self, found: list[Queue]) -> None:
         """What waits now."""

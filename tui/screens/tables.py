@@ -72,14 +72,9 @@ class TableScreen(BoardScreen, Generic[T]):
 
     def show_board(self) -> None:
         """Take in what has changed."""
-        if self.reader is not None and not self.is_rebuilding:
-            self.table.update(self.changed_keys(self.reader.take()))
+        if self.reader is not None:
+            self.update_rows(self.table, self.changed_keys(self.reader.take()))
         self.show_title()
-
-    @property
-    def is_rebuilding(self) -> bool:
-        """Whether a new order of rows is being made: what changes meanwhile waits for it."""
-        return any(worker.group.startswith("rebuild") and worker.is_running for worker in self.workers)
 
     def show_title(self) -> None:
         """How many rows there are, of how many, how they are sorted and filtered."""

@@ -65,7 +65,7 @@ class WorkerScreen(DeviceOrders):
     def on_mount(self) -> None:
         """Fetch what it has measured."""
         self.table.focus()
-        self.run_worker(self._fetch(), group="results", exclusive=True)
+        self.work(self._fetch, "results")
         self.set_interval(LOOK_EVERY_S, lambda: self.watch_beats([self._worker_id]))
         self.watch_beats([self._worker_id])
 
@@ -76,7 +76,7 @@ class WorkerScreen(DeviceOrders):
         ended = worker.jobs_complete + worker.jobs_failed if worker else self._ended
         if ended != self._ended:
             self._ended = ended
-            self.run_worker(self._fetch(), group="results", exclusive=True)
+            self.work(self._fetch, "results")
 
     def on_row_table_opened(self, event: RowTable.Opened) -> None:
         """The job that it was."""

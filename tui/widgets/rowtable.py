@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
-from rich.cells import cell_len, set_cell_size
-from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
@@ -17,9 +15,10 @@ from textual.strip import Strip
 
 from tui.actions import ROWS
 from tui.bindings import bindings_of
-from tui.board.cells import TONES, Cell
+from tui.board.cells import TONES
 from tui.board.columns import Column, Placed, fit
 from tui.board.listing import Listing
+from tui.widgets.rowline import Look, Piece, strip_of
 
 T = TypeVar("T")
 
@@ -85,6 +84,9 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         self._follows = follows
         self._cursor_key: str | None = None
         self._cursor_row = 0
+        self._drawn: dict[int, Look] = {}
+        self._known_styles: dict[str, Style] | None = None
+        self._placed: tuple[tuple[int, int], list[Placed]] | None = None
 
     @property
     def head_height(self) -> int:
@@ -108,7 +110,10 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
 
     def placed(self) -> list[Placed]:
         """The columns that are drawn now."""
-        return fit(self.listing.columns, max(1, self.size.width - 2), self.skipped)
+        asked = (self.size.width, self.skipped)
+        if self._placed is None or self._placed[0] != asked:
+            self._placed = (asked, fit(self.listing.columns, max(1, self.size.width - 3), self.skipped))
+        return self._placed[1]
 
     def visible_keys(self) -> list[str]:
         """The keys of the rows that are seen now."""
@@ -129,7 +134,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
             row = min(self._cursor_row, len(self.listing) - 1)
         self._fit_size()
         self._place_cursor(row, scroll=was_seen)
-        self.refresh()
+        self.refresh_changed()
 
     def move_to(self, key: str) -> None:
         """Put the cursor on a key, if it is here."""
@@ -154,9 +159,10 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
                 self.scroll_to(y=row, animate=False, immediate=True)
             elif row >= first + self.page_rows:
                 self.scroll_to(y=row - self.page_rows + 1, animate=False, immediate=True)
-            self.refresh()
+            self.refresh_changed()
 
     def _fit_size(self) -> None:
+        """Tell Textual how long the table is, if that has changed: each time costs a layout."""
         self.virtual_size = Size(self.scrollable_content_region.width, len(self.listing) + self.head_height)
 
     def on_resize(self) -> None:
@@ -216,58 +222,54 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """One line of what is seen."""
-        width = self.size.width
-        base = self.rich_style
-        if y < self.head_height:
-            return self._line(width, self.get_component_rich_style("rowtable--head"), self._heads(), " ", {})
-        row = y - self.head_height + round(self.scroll_offset.y)
-        if row >= len(self.listing):
-            text = f" {self._empty()}" if not len(self.listing) and y == self.head_height else ""
-            return Strip([Segment(set_cell_size(text, width), base)], width)
-        return self._row(row, width, base)
+        look = self._look(y)
+        self._drawn[y] = look
+        return strip_of(look, self._styles(), self.size.width)
 
-    def _row(self, row: int, width: int, base: Style) -> Strip:
+    def notify_style_update(self) -> None:
+        """Another theme, or none."""
+        self._known_styles = None
+        super().notify_style_update()
+
+    def refresh_changed(self) -> None:
+        """Draw the lines anew that would look otherwise now, and no others."""
+        width = self.size.width
+        lines = [y for y in range(self.size.height) if self._look(y) != self._drawn.get(y)]
+        if lines:
+            self.refresh(*(Region(0, y, width, 1) for y in lines))
+
+    def _look(self, y: int) -> Look:
+        if y < self.head_height:
+            return Look(" ", tuple(self._heads()), ("head",))
+        row = y - self.head_height + round(self.scroll_offset.y)
+        if row < len(self.listing):
+            return self._look_of_row(row)
+        text = self._empty() if not len(self.listing) and y == self.head_height else ""
+        return Look(" ", (Piece(text, max(0, self.size.width - 3)),))
+
+    def _look_of_row(self, row: int) -> Look:
         key = self.listing.key_at(row)
         item = self.listing.items.get(key)
         if item is None:  # it has gone since the listing was made, a moment ago
-            return Strip.blank(width, base)
-        scene = self.listing.scene()
-        cells = [
-            (self.listing.columns[place.number], place.width, self.listing.columns[place.number].cell(item, scene))
-            for place in self.placed()
-        ]
-        is_here = row == self._cursor_row
-        style = base
-        if key in self.marked:
-            style += self.get_component_rich_style("rowtable--marked", partial=True)
-        if is_here and self.has_focus:
-            style += self.get_component_rich_style("rowtable--cursor", partial=True)
-        tones = {tone: self.get_component_rich_style(f"rowtable--{tone}", partial=True) for tone in TONES}
-        mark = "✓" if key in self.marked else POINTER if is_here else " "
-        return self._line(width, style, cells, mark, tones)
+            return Look(" ", ())
+        scene, pieces = self.listing.scene(), []
+        for place in self.placed():
+            column = self.listing.columns[place.number]
+            cell = column.cell(item, scene)
+            pieces.append(Piece(cell.text, place.width, cell.tone, column.is_right))
+        is_here, is_marked = row == self._cursor_row, key in self.marked
+        styles = (*(("marked",) if is_marked else ()), *(("cursor",) if is_here and self.has_focus else ()))
+        return Look("✓" if is_marked else POINTER if is_here else " ", tuple(pieces), styles)
 
-    def _heads(self) -> list[tuple[Column[T], int, Cell]]:
-        heads = []
+    def _heads(self) -> Iterator[Piece]:
         for place in self.placed():
             column = self.listing.columns[place.number]
             arrow = ("▼" if self.listing.is_descending else "▲") if column.name == self.listing.sorted_by else ""
-            heads.append((column, place.width, Cell(column.title[: place.width - len(arrow)] + arrow)))
-        return heads
+            yield Piece(column.title[: place.width - len(arrow)] + arrow, place.width, "", column.is_right)
 
-    def _line(
-        self, width: int, style: Style, cells: list[tuple[Column[T], int, Cell]], mark: str, tones: dict[str, Style]
-    ) -> Strip:
-        segments = [Segment(f"{mark} ", style)]
-        for column, size, cell in cells:
-            toned = style + tones[cell.tone] if cell.tone in tones else style
-            segments.append(Segment(aligned(cell.text, size, is_right=column.is_right), toned))
-            segments.append(Segment(" ", style))
-        return Strip(segments).adjust_cell_length(width, style)
-
-
-def aligned(text: str, size: int, *, is_right: bool) -> str:
-    """Text in exactly `size` cells; what is too long ends with an ellipsis."""
-    length = cell_len(text)
-    if length > size:
-        return set_cell_size(text, size - 1) + "…" if size > 1 else set_cell_size(text, size)
-    return " " * (size - length) + text if is_right else text + " " * (size - length)
+    def _styles(self) -> dict[str, Style]:
+        if self._known_styles is None:
+            names = (*TONES, "head", "cursor", "marked")
+            styles = {name: self.get_component_rich_style(f"rowtable--{name}", partial=True) for name in names}
+            self._known_styles = {"": self.rich_style, **styles}
+        return self._known_styles
