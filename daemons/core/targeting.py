@@ -94,6 +94,18 @@ def expand(request: CampaignRequest, fleet: Sequence[Device], units: frozenset[s
     return Expanded(model_url, jobs)
 
 
+def addresses_in(request: CampaignRequest) -> dict[str, str]:
+    """Each model and file of inputs that the campaign names, and a field in which that is said."""
+    options = request.matrix.options if request.matrix is not None else ()
+    inputs = {
+        job.inputs_url: f"{where}[{index}].inputs_url"
+        for where, jobs in (("matrix.options", options), ("jobs", request.jobs))
+        for index, job in enumerate(jobs)
+        if job.inputs_url is not None
+    }
+    return inputs | models_in(request)
+
+
 def models_in(request: CampaignRequest) -> dict[str, str]:
     """Each model that the campaign names, its own first, and the field in which that is said first."""
     matrix = request.matrix.models if request.matrix is not None else None

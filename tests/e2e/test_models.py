@@ -67,12 +67,13 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
         yield running
 
 
-def test_a_model_uploaded_once_is_benchmarked_on_three_devices_and_there_is_no_source(api: Api) -> None:
-    async def upload() -> Any:
-        async with Client(f"http://{api.host}:{api.port}") as client:
-            return await client.upload_model(light_models() / MODEL)
+async def upload(api: Api, model: str) -> Any:
+    async with Client(f"http://{api.host}:{api.port}") as client:
+        return await client.upload_model(light_models() / model)
 
-    model = asyncio.run(upload())
+
+def test_a_model_uploaded_once_is_benchmarked_on_three_devices_and_there_is_no_source(api: Api) -> None:
+    model = asyncio.run(upload(api, MODEL))
     assert model["sha256"] == sha256_of(MODEL)
     workers = devices(api)
     assert_measured_everywhere(rows_at_the_end(api, submit(api, model["model_url"], workers)), workers)
@@ -86,6 +87,31 @@ def test_a_model_whose_source_goes_after_the_first_claim_reaches_the_other_devic
         until(lambda: api.get(f"/campaigns/{campaign_id}")["model_sha256"], "the first device's claim")
     assert api.get(f"/campaigns/{campaign_id}")["completed_jobs"] == 0
     assert_measured_everywhere(rows_at_the_end(api, campaign_id), workers, OTHER)
+
+
+def test_a_matrix_of_several_models_is_measured_on_every_device_each_by_its_own_bytes(api: Api) -> None:
+    """One model is kept, one is fetched once for all; every row is about its own."""
+    workers = devices(api)
+    content = (light_models() / MODEL).read_bytes()
+    with serve_light_models() as source:
+        matrix = {
+            "models": [f"{source}/{OTHER}", f"model:sha256:{sha256_of(MODEL)}/{MODEL}"],
+            "compute_units": [CPU],
+            "devices": "every",
+            "options": [{"num_inference_runs": 3, "num_load_runs": 1, "warmup_runs": 1}],
+        }
+        asyncio.run(upload(api, MODEL))
+        status, answer = api("POST", "/campaigns", {"matrix": matrix, "name": "several"})
+        assert (status, answer["jobs_total"], answer["runnable_now"]) == (201, 2 * DEVICES, 2 * DEVICES)
+        rows = rows_at_the_end(api, answer["campaign_id"])
+    assert_measured_everywhere(rows[:DEVICES], workers, OTHER)
+    assert_measured_everywhere(rows[DEVICES:], workers)
+    assert {row["FileSize"] for row in rows[DEVICES:]} == {str(len(content))}
+    shown = api.get(f"/campaigns/{answer['campaign_id']}")
+    assert [model["model_sha256"] for model in shown["models"]] == [sha256_of(OTHER), sha256_of(MODEL)]
+    status, again = api("POST", "/campaigns", {"matrix": matrix})
+    assert again["estimate_s"] > 0, "what was measured once has a history"
+    api("POST", f"/campaigns/{again['campaign_id']}/cancel")
 
 
 def test_without_pull_through_each_device_fetches_by_itself(tmp_path: Path) -> None:

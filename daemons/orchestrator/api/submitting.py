@@ -15,7 +15,7 @@ from daemons.core.inputs import check_jobs
 from daemons.core.lifecycle import CampaignStatus, JobStatus
 from daemons.core.models import CampaignRequest, JobSpec
 from daemons.core.outlook import Groups, Outlook, groups_of, outlook
-from daemons.core.targeting import Device, expand, models_in
+from daemons.core.targeting import Device, addresses_in, expand, models_in
 from daemons.core.urls import check_model_url
 from daemons.core.views import public_url
 from daemons.core.webhooks import check_webhook
@@ -50,22 +50,21 @@ async def submit(request: web.Request) -> web.Response:
     """
     key = headers_of(request, SubmitHeaders).idempotency_key
     wanted = await read_json(request, CampaignRequest)
-    fields = models_in(wanted)
-    _check(wanted, fields)
+    _check(wanted)
     if wanted.webhook is not None:
         check_webhook(wanted.webhook.url, request.app[SETTINGS].webhooks.allowed_hosts)
     store = request.app[STORE]
     campaign_id = await store.campaigns.made_with(key, digest_of(wanted)) if key else None
     if campaign_id is None:
-        campaign_id, answer = await _make(request, wanted, key, fields)
+        campaign_id, answer = await _make(request, wanted, key)
     if campaign_id is not None:
         answer = await _answer_again(store, campaign_id)
     return json_response(answer, HTTPStatus.CREATED, Location=f"/api/campaigns/{answer.campaign_id}")
 
 
-def _check(wanted: CampaignRequest, fields: Mapping[str, str]) -> None:
+def _check(wanted: CampaignRequest) -> None:
     """InvalidInput for what could never be meant, whatever devices and models there are."""
-    for url, field in fields.items():
+    for url, field in models_in(wanted).items():
         check_model_url(url, field)
     check_jobs(wanted.jobs)
     if wanted.matrix is not None:
@@ -73,7 +72,7 @@ def _check(wanted: CampaignRequest, fields: Mapping[str, str]) -> None:
 
 
 async def _make(
-    request: web.Request, wanted: CampaignRequest, key: str | None, fields: Mapping[str, str]
+    request: web.Request, wanted: CampaignRequest, key: str | None
 ) -> tuple[str | None, answers.SubmittedCampaign]:
     """The answer; and the campaign, if somebody else has made it meanwhile with the same key.
 
@@ -83,7 +82,7 @@ async def _make(
     fleet, units = await store.fleet.devices(), await store.fleet.known_units()
     made = await asyncio.to_thread(expand, wanted, fleet, units)
     plain = structs.replace(wanted, model_url=made.model_url, jobs=made.jobs, matrix=None)
-    async with resolved(request.app[MODELS], plain, fields) as exact:
+    async with resolved(request.app[MODELS], plain, addresses_in(wanted)) as exact:
         expected = await _outlook(store, exact, fleet)
         recorded = Recorded(pins=exact.pins, needs=exact.needs, estimate_s=_whole_estimate(expected))
         submitted = await store.campaigns.submit(exact.request, key, digest=digest_of(wanted), recorded=recorded)

@@ -73,14 +73,14 @@ class _Resolving:
     async def _model(self, url: str | None, field: str, pins: dict[str, str]) -> str | None:
         if url is None or not _is_kept(url):
             return url
-        found = await self._find(url, self._fields.get(url, field))
+        found = await self._find(url, field)
         named = _with_name(url, found)
         pins[named] = found.sha256
         return named
 
     async def _find(self, url: str, field: str) -> Found:
         if url not in self._found:
-            self._found[url] = await _find(self._models, url, field)
+            self._found[url] = await _find(self._models, url, self._fields.get(url, field))
         return self._found[url]
 
 
