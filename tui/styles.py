@@ -4,58 +4,38 @@ from __future__ import annotations
 
 from typing import Final
 
-TONES: Final = """
-    color: $foreground;
-    & > .line--title { color: $foreground; text-style: bold; }
-    & > .line--key { color: $accent; text-style: bold; }
-    & > .line--here { text-style: bold reverse; }
-    & > .line--good { color: $text-success; }
-    & > .line--busy { color: $text-accent; }
-    & > .line--warn { color: $text-warning; }
-    & > .line--bad { color: $text-error; text-style: bold; }
-    & > .line--dim { color: $foreground 60%; }
-"""
-
-CSS: Final = f"""
-Screen {{ layout: vertical; background: $background; }}
-Line {{ height: 1; width: 1fr; {TONES} }}
-HeaderLine {{ background: $panel; }}
-FooterLine {{ background: $panel; }}
-Notice {{ height: auto; max-height: 4; display: none; padding: 0 1; background: $panel; }}
-Notice.-shown {{ display: block; }}
-Notice.-good {{ color: $text-success; }}
-Notice.-bad {{ color: $text-error; text-style: bold; }}
-FilterBar {{ height: 1; display: none; }}
-FilterBar.-shown {{ display: block; }}
-FilterBar > Label {{ width: 2; color: $accent; text-style: bold; }}
-FilterBar > Input {{ height: 1; border: none; padding: 0; background: $panel; width: 1fr; }}
-.body {{ height: 1fr; }}
-RowTable {{
+CSS: Final = """
+Screen { layout: vertical; background: $background; }
+Line { height: 1; width: 1fr; color: $foreground; }
+HeaderLine { background: $panel; }
+FooterLine { background: $panel; }
+Notice { height: auto; max-height: 4; display: none; padding: 0 1; background: $panel; }
+Notice.-shown { display: block; }
+Notice.-good { color: $text-success; }
+Notice.-bad { color: $text-error; text-style: bold; }
+FilterBar { height: 1; display: none; }
+FilterBar.-shown { display: block; }
+FilterBar > Label { width: 2; color: $accent; text-style: bold; }
+FilterBar > Input { height: 1; border: none; padding: 0; background: $panel; width: 1fr; }
+.body { height: 1fr; }
+RowTable {
     height: 1fr; width: 1fr; background: $background; scrollbar-size-vertical: 1; overflow-x: hidden;
-    & > .rowtable--head {{ color: $foreground 70%; text-style: bold underline; background: $background; }}
-    & > .rowtable--cursor {{ background: $primary 40%; text-style: bold; }}
-    & > .rowtable--marked {{ text-style: bold; }}
-    & > .rowtable--good {{ color: $text-success; }}
-    & > .rowtable--busy {{ color: $text-accent; }}
-    & > .rowtable--warn {{ color: $text-warning; }}
-    & > .rowtable--bad {{ color: $text-error; }}
-    & > .rowtable--dim {{ color: $foreground 60%; }}
-}}
-Pane {{ height: 1fr; width: 1fr; }}
-Pane > Line {{ background: $surface; }}
-Pane:focus-within > Line {{ background: $primary 25%; }}
-OverviewScreen .body {{ layout: vertical; }}
-OverviewScreen.-wide .body {{ layout: grid; grid-size: 2 2; grid-gutter: 0 2; }}
-Facts {{ height: auto; max-height: 50%; padding: 0 1; }}
-Drawing {{ height: 1fr; padding: 0 1; overflow-y: auto; }}
-ConfirmScreen, HelpScreen {{ align: center middle; background: $background 60%; }}
-ConfirmScreen > #box {{
+}
+Pane { height: 1fr; width: 1fr; }
+Pane > Line { background: $surface; }
+Pane:focus-within > Line { background: $primary 25%; }
+OverviewScreen .body { layout: vertical; }
+OverviewScreen.-wide .body { layout: grid; grid-size: 2 2; grid-gutter: 0 2; }
+Facts { height: auto; max-height: 50%; padding: 0 1; }
+Drawing { height: 1fr; padding: 0 1; overflow-y: auto; }
+ConfirmScreen, HelpScreen { align: center middle; background: $background 60%; }
+ConfirmScreen > #box {
     width: 70; max-width: 95%; height: auto; max-height: 95%; border: heavy $error; background: $surface; padding: 0 1;
-}}
-ConfirmScreen #keys {{ margin-top: 1; }}
-HelpScreen > #box {{
+}
+ConfirmScreen #keys { margin-top: 1; }
+HelpScreen > #box {
     width: 76; max-width: 100%; height: 90%; border: round $primary; background: $surface;
     padding: 0 1; overflow-y: auto;
-}}
-HelpScreen #text {{ height: auto; }}
+}
+HelpScreen #text { height: auto; }
 """

@@ -47,8 +47,8 @@ class BusyFleet:
         now = datetime.now(UTC).isoformat()
         return web.json_response({"status": "healthy", "timestamp": now, "redis": {"connected": True}})
 
-    async def _heard(self, _: web.Request) -> web.Response:
-        return web.json_response({"seconds_since_heartbeat": 1.0})
+    async def _heard(self, request: web.Request) -> web.Response:
+        return web.json_response({"worker_id": request.match_info["id"], "seconds_since_heartbeat": 1.0})
 
     async def _queues(self, _: web.Request) -> web.Response:
         queues: dict[str, Any] = {"worker_queues": {}, "capability_queues": {"CPU (ONNX)": self.jobs}}

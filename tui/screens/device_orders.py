@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
-from daemons.core.errors import BenchfleetError, NotFound
+from daemons.core.errors import BenchfleetError
 from tui.board.cells import plain
 from tui.board.things import Worker
 from tui.screens.base import BoardScreen
 from tui.screens.confirm import ConfirmScreen
 
-AT_ONCE = 8
+A_MOMENT_S: Final = 0.2
+SMALL_FLEET: Final = 200
+"""All devices of such a fleet are asked for at once; of a larger one, those that are seen are."""
 
 
 class DeviceOrders(BoardScreen):
@@ -61,23 +64,16 @@ class DeviceOrders(BoardScreen):
         return f"{plain(worker.device_name)}: {answer['message']}"
 
     async def _beats(self, worker_ids: Sequence[str]) -> None:
-        limit = asyncio.Semaphore(AT_ONCE)
-
-        async def look(worker_id: str) -> None:
-            async with limit:
-                try:
-                    answer = await self.desk.ask("worker_health", worker_id=worker_id)
-                except NotFound:
-                    return  # removed a moment ago
-            if answer["seconds_since_heartbeat"] is not None:
-                self.desk.heard({worker_id: answer["seconds_since_heartbeat"]})
-
+        await asyncio.sleep(A_MOMENT_S)  # what a key has brought is painted first
         try:
-            async with asyncio.TaskGroup() as group:
-                for worker_id in worker_ids:
-                    group.create_task(look(worker_id))
-        except* BenchfleetError:
-            pass  # the link says what is lost; the ages that are known go on rising
+            if len(self.desk.board.workers) <= SMALL_FLEET:
+                answers = (await self.desk.ask("workers_health"))["workers"]
+            else:
+                answers = [await self.desk.ask("worker_health", worker_id=worker_id) for worker_id in worker_ids]
+        except BenchfleetError:
+            return  # the link says what is lost; the ages that are known go on rising
+        ages = {one["worker_id"]: one["seconds_since_heartbeat"] for one in answers}
+        self.desk.heard({worker_id: age for worker_id, age in ages.items() if age is not None})
 
 
 def _removal(worker: Worker) -> tuple[str, list[str]]:

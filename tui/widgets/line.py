@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from rich.text import Text
 from textual.app import RenderResult
 from textual.widget import Widget
 
-from tui.board.cells import TONES, Cell
+from tui.board.cells import Cell
+from tui.widgets.tones import tones_of
 
 
 class Line(Widget):
     """Draws what it was last given, and only when that is something else than before."""
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "line--title",
-        "line--key",
-        "line--here",
-        *(f"line--{tone}" for tone in TONES),
-    }
 
     def __init__(self, parts: Sequence[Cell] = (), *, gap: str = "  ", id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -41,8 +34,8 @@ class Line(Widget):
     def render(self) -> RenderResult:
         """The parts, cut where the line ends."""
         text = Text(" ", no_wrap=True, overflow="ellipsis", end="")
+        tones = tones_of(self.app)
         for number, part in enumerate(self._parts):
             text.append(self._gap if number else "")
-            style = self.get_component_rich_style(f"line--{part.tone}", partial=True) if part.tone else ""
-            text.append(part.text, style)
+            text.append(part.text, tones.get(part.tone))
         return text

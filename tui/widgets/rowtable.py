@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from rich.style import Style
 from textual import events
 from textual.geometry import Region, Size
 from textual.message import Message
@@ -15,10 +14,10 @@ from textual.strip import Strip
 
 from tui.actions import ROWS
 from tui.bindings import bindings_of
-from tui.board.cells import TONES
 from tui.board.columns import Column, Placed, fit
 from tui.board.listing import Listing
 from tui.widgets.rowline import Look, Piece, strip_of
+from tui.widgets.tones import tones_of
 
 T = TypeVar("T")
 
@@ -30,13 +29,6 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
     """Rows of a listing, with the cursor on a key and not on a place: it stays on its row wherever that goes."""
 
     BINDINGS = bindings_of(ROWS)
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "rowtable--head",
-        "rowtable--cursor",
-        "rowtable--marked",
-        *(f"rowtable--{tone}" for tone in TONES),
-    }
-
     skipped: reactive[int] = reactive(0, init=False)
     """How many columns after the first are left out at the left."""
 
@@ -85,7 +77,6 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         self._cursor_key: str | None = None
         self._cursor_row = 0
         self._drawn: dict[int, Look] = {}
-        self._known_styles: dict[str, Style] | None = None
         self._placed: tuple[tuple[int, int], list[Placed]] | None = None
 
     @property
@@ -224,12 +215,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         """One line of what is seen."""
         look = self._look(y)
         self._drawn[y] = look
-        return strip_of(look, self._styles(), self.size.width)
-
-    def notify_style_update(self) -> None:
-        """Another theme, or none."""
-        self._known_styles = None
-        super().notify_style_update()
+        return strip_of(look, {**tones_of(self.app), "": self.rich_style}, self.size.width)
 
     def refresh_changed(self) -> None:
         """Draw the lines anew that would look otherwise now, and no others."""
@@ -266,10 +252,3 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
             column = self.listing.columns[place.number]
             arrow = ("▼" if self.listing.is_descending else "▲") if column.name == self.listing.sorted_by else ""
             yield Piece(column.title[: place.width - len(arrow)] + arrow, place.width, "", column.is_right)
-
-    def _styles(self) -> dict[str, Style]:
-        if self._known_styles is None:
-            names = (*TONES, "head", "cursor", "marked")
-            styles = {name: self.get_component_rich_style(f"rowtable--{name}", partial=True) for name in names}
-            self._known_styles = {"": self.rich_style, **styles}
-        return self._known_styles
