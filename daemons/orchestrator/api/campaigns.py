@@ -1,4 +1,4 @@
-"""Campaigns: listed, shown, cancelled, tried again, deleted. `submitting` takes new ones."""
+"""Campaigns: listed, shown, cancelled, tried again, deleted. new ones are made in `orchestrator.submitting`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from msgspec import Meta, Struct
 
 from daemons.core import answers
 from daemons.core.lifecycle import CampaignStatus
+from daemons.core.models import CampaignRequest
 from daemons.core.naming import Title
 from daemons.core.views import model_view
-from daemons.orchestrator.api import examples, submitting
-from daemons.orchestrator.api.bodies import json_response, listing
-from daemons.orchestrator.api.context import DUTIES, STORE, WRITER
-from daemons.orchestrator.api.parameters import query_of
+from daemons.orchestrator import submitting
+from daemons.orchestrator.api import examples
+from daemons.orchestrator.api.bodies import json_response, listing, read_json
+from daemons.orchestrator.api.context import DUTIES, MODELS, STORE, WRITER
+from daemons.orchestrator.api.parameters import headers_of, query_of
 from daemons.orchestrator.api.routes import LOOK, OPERATE, Content, Route
 from daemons.store.lists import CampaignFilter
 
 MAX_LISTED: Final = 1000
+MAX_KEY_LENGTH: Final = 200
+_KEY_ALLOWED: Final = f"1 to {MAX_KEY_LENGTH} printable ASCII characters"
 
 Label = Annotated[
     str,
@@ -28,6 +32,15 @@ Label = Annotated[
         extra={"allowed": "a label as key=value, such as `branch=main`"},
     ),
 ]
+
+
+class SubmitHeaders(Struct, frozen=True, rename={"idempotency_key": "Idempotency-Key"}):
+    """What may stand beside a campaign."""
+
+    idempotency_key: (
+        Annotated[str, Meta(pattern=f"^[ -~]{{1,{MAX_KEY_LENGTH}}}$", extra={"allowed": _KEY_ALLOWED})] | None
+    ) = None
+    """The same key and campaign again, within a week, name the campaign that was made the first time."""
 
 
 class CampaignsQuery(Struct, frozen=True):
@@ -45,6 +58,18 @@ class CampaignsQuery(Struct, frozen=True):
     """Those alone that are called so."""
     label: Annotated[list[Label], Meta(max_length=50)] = []
     """Those alone that have this label, as `key=value`; it may be given several times, for all of them."""
+
+
+async def submit(request: web.Request) -> web.Response:
+    """Make a campaign: accepted whole and durably before this answers, or not at all.
+
+    Its jobs are those that it lists and those of its matrix. Which devices `devices` means is settled now. The same
+    `Idempotency-Key` and campaign again are answered with the jobs that were made the first time, as they are now.
+    """
+    key = headers_of(request, SubmitHeaders).idempotency_key
+    wanted = await read_json(request, CampaignRequest)
+    answer = await submitting.accept(request.app[STORE], request.app[MODELS], wanted, key)
+    return json_response(answer, HTTPStatus.CREATED, Location=f"/api/campaigns/{answer.campaign_id}")
 
 
 async def list_campaigns(request: web.Request) -> web.Response:
@@ -94,7 +119,23 @@ async def delete(request: web.Request) -> web.Response:
 
 
 ROUTES: Final = (
-    *submitting.ROUTES,
+    Route(
+        "POST",
+        "/api/campaigns",
+        submit,
+        OPERATE,
+        "Submit a campaign",
+        answers={
+            201: Content(
+                type=answers.SubmittedCampaign,
+                headers={"Location": "The campaign."},
+                example=examples.SUBMITTED_CAMPAIGN,
+            )
+        },
+        headers=SubmitHeaders,
+        body=Content(type=CampaignRequest, example=examples.CAMPAIGN_REQUEST),
+        refusals=(HTTPStatus.CONFLICT,),
+    ),
     Route(
         "GET",
         "/api/campaigns",

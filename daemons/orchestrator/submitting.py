@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
-from typing import Annotated, Final
 
-from aiohttp import web
-from msgspec import UNSET, Meta, Struct, structs
+from msgspec import UNSET, structs
 
 from daemons.core import answers
 from daemons.core.inputs import check_jobs
@@ -18,48 +15,25 @@ from daemons.core.outlook import Groups, Outlook, groups_of, outlook
 from daemons.core.targeting import Device, addresses_in, expand, models_in
 from daemons.core.urls import check_model_url
 from daemons.core.views import public_url
-from daemons.core.webhooks import check_webhook
-from daemons.orchestrator.api import examples
-from daemons.orchestrator.api.bodies import json_response, read_json
-from daemons.orchestrator.api.context import MODELS, SETTINGS, STORE
-from daemons.orchestrator.api.parameters import headers_of
-from daemons.orchestrator.api.routes import OPERATE, Content, Route
 from daemons.orchestrator.modelstore.resolving import Resolved, resolved
+from daemons.orchestrator.modelstore.store import ModelStore
 from daemons.store import Store
 from daemons.store.campaigns import Recorded, digest_of
 from daemons.store.keys import job_id_at
 
-MAX_KEY_LENGTH: Final = 200
-_KEY_ALLOWED: Final = f"1 to {MAX_KEY_LENGTH} printable ASCII characters"
 
+async def accept(
+    store: Store, models: ModelStore, wanted: CampaignRequest, key: str | None
+) -> answers.SubmittedCampaign:
+    """Have the campaign recorded, or find the one that was made of it before; and what is to be expected of it.
 
-class SubmitHeaders(Struct, frozen=True, rename={"idempotency_key": "Idempotency-Key"}):
-    """What may stand beside a campaign."""
-
-    idempotency_key: (
-        Annotated[str, Meta(pattern=f"^[ -~]{{1,{MAX_KEY_LENGTH}}}$", extra={"allowed": _KEY_ALLOWED})] | None
-    ) = None
-    """The same key and campaign again, within a week, name the campaign that was made the first time."""
-
-
-async def submit(request: web.Request) -> web.Response:
-    """Make a campaign: accepted whole and durably before this answers, or not at all.
-
-    Its jobs are those that it lists and those of its matrix. Which devices `devices` means is settled now. The same
-    `Idempotency-Key` and campaign again are answered with the jobs that were made the first time, as they are now.
+    Raises InvalidInput, or Conflict for an `Idempotency-Key` that was used for another campaign.
     """
-    key = headers_of(request, SubmitHeaders).idempotency_key
-    wanted = await read_json(request, CampaignRequest)
     _check(wanted)
-    if wanted.webhook is not None:
-        check_webhook(wanted.webhook.url, request.app[SETTINGS].webhooks.allowed_hosts)
-    store = request.app[STORE]
     campaign_id = await store.campaigns.made_with(key, digest_of(wanted)) if key else None
     if campaign_id is None:
-        campaign_id, answer = await _make(request, wanted, key)
-    if campaign_id is not None:
-        answer = await _answer_again(store, campaign_id)
-    return json_response(answer, HTTPStatus.CREATED, Location=f"/api/campaigns/{answer.campaign_id}")
+        campaign_id, answer = await _make(store, models, wanted, key)
+    return answer if campaign_id is None else await _answer_again(store, campaign_id)
 
 
 def _check(wanted: CampaignRequest) -> None:
@@ -72,17 +46,16 @@ def _check(wanted: CampaignRequest) -> None:
 
 
 async def _make(
-    request: web.Request, wanted: CampaignRequest, key: str | None
+    store: Store, models: ModelStore, wanted: CampaignRequest, key: str | None
 ) -> tuple[str | None, answers.SubmittedCampaign]:
     """The answer; and the campaign, if somebody else has made it meanwhile with the same key.
 
     All that is to be told is read before anything is made: what is made is answered, also if Redis goes away then.
     """
-    store = request.app[STORE]
     fleet, units = await store.fleet.devices(), await store.fleet.known_units()
     made = await asyncio.to_thread(expand, wanted, fleet, units)
     plain = structs.replace(wanted, model_url=made.model_url, jobs=made.jobs, matrix=None)
-    async with resolved(request.app[MODELS], plain, addresses_in(wanted)) as exact:
+    async with resolved(models, plain, addresses_in(wanted)) as exact:
         expected = await _outlook(store, exact, fleet)
         recorded = Recorded(pins=exact.pins, needs=exact.needs, estimate_s=_whole_estimate(expected))
         submitted = await store.campaigns.submit(exact.request, key, digest=digest_of(wanted), recorded=recorded)
@@ -148,24 +121,3 @@ def _submitted_job(job_id: str, job: JobSpec, status: JobStatus) -> answers.Subm
         model_url=public_url(job.model_url) if job.model_url else UNSET,
         status=status,
     )
-
-
-ROUTES: Final = (
-    Route(
-        "POST",
-        "/api/campaigns",
-        submit,
-        OPERATE,
-        "Submit a campaign",
-        answers={
-            201: Content(
-                type=answers.SubmittedCampaign,
-                headers={"Location": "The campaign."},
-                example=examples.SUBMITTED_CAMPAIGN,
-            )
-        },
-        headers=SubmitHeaders,
-        body=Content(type=CampaignRequest, example=examples.CAMPAIGN_REQUEST),
-        refusals=(HTTPStatus.CONFLICT,),
-    ),
-)
