@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -9,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from daemons.core.settings import OrchestratorSettings, WorkerSettings, section_keys
-from daemons.runtime.config import load_settings
+from daemons.runtime.config import CONFIG_VARIABLE, load_settings
 from tui.actions import ACTIONS, clashes
 
 Theme = Literal[
@@ -86,7 +88,11 @@ def preferences_of(settings: Any) -> Preferences:
     return Preferences(theme=settings.display.theme, keymap=changed)
 
 
-def load_preferences(path: Path | None) -> Preferences:
-    """From `path`, else the file that the environment or the usual folders have. ConfigInvalid names every mistake."""
+def load_preferences(path: Path | None, environ: Mapping[str, str] = os.environ) -> Preferences:
+    """From `path`, else the file that the usual folders have. ConfigInvalid names every mistake.
+
+    $BENCHFLEET_CONFIG is for the daemons that may run beside it.
+    """
     known = section_keys(OrchestratorSettings, WorkerSettings)
-    return preferences_of(load_settings(TuiSettings, "tui", path, known_keys=known))
+    own = {name: value for name, value in environ.items() if name != CONFIG_VARIABLE}
+    return preferences_of(load_settings(TuiSettings, "tui", path, known_keys=known, environ=own))

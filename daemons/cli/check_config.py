@@ -18,8 +18,13 @@ from daemons.runtime.boot import DONE, FAILED, USED_WRONGLY
 from daemons.runtime.config import read_settings
 from daemons.runtime.logs import escape
 from daemons.runtime.schema import settings_schema
+from tui.settings import TuiSettings
 
-PROGRAMS: Final[Mapping[str, type[msgspec.Struct]]] = {"orchestrator": OrchestratorSettings, "worker": WorkerSettings}
+PROGRAMS: Final[Mapping[str, type[msgspec.Struct]]] = {
+    "orchestrator": OrchestratorSettings,
+    "worker": WorkerSettings,
+    "tui": TuiSettings,
+}
 CAMPAIGN: Final = "campaign"
 CAMPAIGNS_FOLDER: Final = "campaigns"
 KINDS: Final[Mapping[str, type[msgspec.Struct]]] = {**PROGRAMS, CAMPAIGN: CampaignRequest}

@@ -26,7 +26,9 @@ def _replaced(section: S, **given: Any) -> S:
 
 
 def _keys() -> frozenset[str]:
-    return section_keys(OrchestratorSettings, WorkerSettings)
+    from tui.settings import TuiSettings  # noqa: PLC0415 (its keys alone are wanted, when a daemon starts)
+
+    return section_keys(OrchestratorSettings, WorkerSettings, TuiSettings)
 
 
 def _set_up_logs(settings: LogSettings) -> None:

@@ -77,10 +77,14 @@ def descriptions(struct: type[msgspec.Struct]) -> dict[str, str]:
 
 
 def key_descriptions(section: type[msgspec.Struct]) -> dict[str, str]:
-    """Key → the docstring that follows it in the source, on one line. The class stands at the top of its module."""
+    """Key → the docstring that follows it in the source, on one line. The class stands at the top of its module.
+
+    One that is made while the program runs is written nowhere: its keys describe themselves.
+    """
+    written = _classes_of(section.__module__).get(section.__name__)
     return {
         key.target.id: " ".join(text.value.value.split())
-        for key, text in itertools.pairwise(_classes_of(section.__module__)[section.__name__].body)
+        for key, text in itertools.pairwise(written.body if written else ())
         if isinstance(key, ast.AnnAssign) and isinstance(key.target, ast.Name)
         if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
     }

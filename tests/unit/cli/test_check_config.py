@@ -78,7 +78,7 @@ def test_a_name_that_tells_nothing_needs_the_option(check, tmp_path):
     path = tmp_path / "site.yaml"
     path.write_text("http: {port: 1}")
     assert check(path).exit_code == 2
-    assert "add --for orchestrator or --for worker or --for campaign" in check(path).stderr
+    assert "add --for orchestrator or --for worker or --for tui or --for campaign" in check(path).stderr
     assert check("--for", "orchestrator", path).exit_code == 0
     assert check("--for", "worker", path).exit_code == 1
 
