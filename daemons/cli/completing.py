@@ -9,13 +9,14 @@ import asyncio
 import os
 import shlex
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 from click.shell_completion import CompletionItem
 
 from daemons.cli import COMPLETE_VARIABLE
 from daemons.cli.asking import DEFAULT_URL
+from daemons.core.urls import KEPT
 
 if TYPE_CHECKING:
     from daemons.client import Client
@@ -55,7 +56,8 @@ def _as_typed(name: str) -> str:
     last = os.environ.get("COMP_WORDS", "").rpartition("\n")[2]
     if last[:1] in ("'", '"'):
         return name
-    return "".join(letter if letter.isalnum() or letter in "-._:/@+=" else f"\\{letter}" for letter in name)
+    # Twice, for the script reads what it gets without `read -r`.
+    return "".join(letter if letter.isalnum() or letter in "-._:/@+=" else f"\\\\{letter}" for letter in name)
 
 
 async def _campaigns(client: Client) -> Names:
@@ -107,9 +109,8 @@ model_names: Final = _from_server(_models)
 
 
 def submittable(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """What can be submitted: a file, or a model that the orchestrator keeps."""
-    kept: list[Any] = []
-    if incomplete == "" or "model:".startswith(incomplete) or incomplete.startswith("model:"):
-        kept = model_names(ctx, param, incomplete.removeprefix("model:") if ":" in incomplete else "")
-    items = [CompletionItem(f"model:{item.value}", help=item.help) for item in kept]
-    return [*items, CompletionItem(incomplete, type="file")]
+    """What can be submitted: a model that the orchestrator keeps, if it begins so, else a file."""
+    if incomplete and (KEPT.startswith(incomplete) or incomplete.startswith(KEPT)):
+        kept = model_names(ctx, param, incomplete.removeprefix(KEPT) if incomplete.startswith(KEPT) else "")
+        return [CompletionItem(f"{KEPT}{item.value}", help=item.help) for item in kept]
+    return [CompletionItem(incomplete, type="file")]

@@ -90,6 +90,12 @@ def _show(event: Event, *, as_json: bool) -> bool:
     if as_json and event.type != EventType.READY:
         click.echo(msgspec.json.encode(event))
     elif not is_about_the_stream:
-        click.echo(escape(f"{event.at}  {event.type:<16}  {told(event)}"))
+        click.echo(escape(_line(event, is_short=sys.stdout.isatty())))
     sys.stdout.flush()
     return not is_about_the_stream
+
+
+def _line(event: Event, *, is_short: bool) -> str:
+    """The event with its time in UTC: without the day and the type where somebody looks on."""
+    moment = event.at or ""
+    return f"{moment[11:19]}  {told(event)}" if is_short else f"{moment}  {event.type:<16}  {told(event)}"

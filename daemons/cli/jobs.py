@@ -13,6 +13,7 @@ from daemons.cli.groups import ListGroup
 from daemons.cli.listing import Column, print_facts, print_listing, status
 from daemons.cli.moments import span_of
 from daemons.cli.pages import collected, limit_option, more_of
+from daemons.cli.result_rows import with_unit
 from daemons.core.results import COLUMNS, cell
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ def _print_history(history: list[dict[str, Any]]) -> None:
 
 
 def _print_result(result: dict[str, Any]) -> None:
-    """Every figure of a row that is known, by its column's name; what is no figure of its own comes elsewhere."""
+    """Every column of the row that is known."""
     click.echo()
-    print_facts({name: cell(result[name]) for name in COLUMNS if result.get(name) not in (None, [])})
+    known = {name: result[name] for name in COLUMNS if result.get(name) not in (None, [])}
+    print_facts({name: with_unit(name, cell(value)) for name, value in known.items()})

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import click
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from daemons.cli.tables import make_console
@@ -123,10 +123,16 @@ def _cell(value: Cell | str | int) -> Cell:
 
 
 def print_facts(facts: dict[str, Any]) -> None:
-    """Names and what they are, one a line; what is None is left out."""
-    known = {name: value for name, value in facts.items() if value is not None}
-    width = max(map(len, known), default=0)
-    console = Console(highlight=False, soft_wrap=True)
-    for name, value in known.items():
-        cell = _cell(value if isinstance(value, Cell | int) else str(value))
-        console.print(Text.assemble((f"{name:<{width}}", "bold"), GAP, (cell.text, cell.style)))
+    """Names and what they are, one a line; what is None is left out. On a terminal long ones go on below themselves."""
+    console = make_console()
+    known = {name: _cell(value) for name, value in facts.items() if value is not None}
+    if console.is_terminal:
+        grid = Table.grid(padding=(0, len(GAP), 0, 0))
+        grid.add_column(style="bold", no_wrap=True)
+        grid.add_column(overflow="fold")
+        for name, cell in known.items():
+            grid.add_row(name, Text(cell.text, cell.style))
+        console.print(grid)
+    else:
+        width = max(map(len, known), default=0)
+        click.echo("\n".join(f"{name:<{width}}{GAP}{cell.text}" for name, cell in known.items()))

@@ -12,6 +12,20 @@ Record = Mapping[str, Any]
 
 MOST_REMARKS: Final = 20
 MOST_WARNINGS: Final = 5
+_UNITS: Final = {
+    "LoadMs": "ms",
+    "InferenceMs": "ms",
+    "RamUsage": "MB",
+    "GpuMemory": "MB",
+    "Ram": "GB",
+    "FileSize": "bytes",
+    "PerSecond": "per second",
+    "CpuUsage": "cores",
+    "GpuUtilization": "%",
+    "GpuClock": "MHz",
+    "Psnr": "dB",
+}
+"""What a column's name has in it → the unit of its figures; the first that fits counts."""
 CAPTION: Final = "median ± standard deviation; peaks: loading / running; MB are 2^20 bytes"
 
 
@@ -64,6 +78,12 @@ def _figures(row: Record) -> tuple[str, ...]:
         return "", "", ""
     peaks = (figure(row.get(f"Peak{phase}RamUsage"), 3) for phase in ("Load", "Inference"))
     return spread(row, "Load"), spread(row, "Inference"), " / ".join(peaks)
+
+
+def with_unit(column: str, text: str) -> str:
+    """A cell of a CSV with the unit of its column, where it has one."""
+    unit = next((unit for part, unit in _UNITS.items() if part in column), "")
+    return f"{text} {unit}".rstrip()
 
 
 def remarks_of(rows: Sequence[Record]) -> list[str]:

@@ -16,7 +16,7 @@ def told(event: Event) -> str:
         case EventType.WORKER:
             return f"{state['worker_id']} ({state['device_name']}) {_worker(state)}"
         case EventType.WORKER_REMOVED:
-            return str(state["worker_id"])
+            return f"{state['worker_id']} was removed"
         case EventType.JOB:
             on = f" on {state['worker_id']}" if state["worker_id"] else ""
             return f"{state['job_id']} {state['status']}: {state['compute_unit']}{on}"
@@ -26,7 +26,7 @@ def told(event: Event) -> str:
             counts = ", ".join(f"{number} {status}" for status, number in state["job_breakdown"].items() if number)
             return f"{state['campaign_id']} {state['status']}: {counts}"
         case EventType.CAMPAIGN_REMOVED:
-            return str(state["campaign_id"])
+            return f"{state['campaign_id']} was deleted"
         case EventType.RESET:
             return "everything was cleared"
         case _:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from daemons.cli.listing import plain_lines
-from daemons.cli.result_rows import MOST_REMARKS, MOST_WARNINGS, cells_of, columns_of, remarks_of
+from daemons.cli.result_rows import MOST_REMARKS, MOST_WARNINGS, cells_of, columns_of, remarks_of, with_unit
+from daemons.core.results import COLUMNS
 
 COMPLETE = {
     "Status": "Complete",
@@ -67,3 +68,19 @@ def test_remarks_have_an_end():
     assert len(told) == MOST_REMARKS + 1 + MOST_WARNINGS + 1
     assert told[MOST_REMARKS] == f"and {100 - MOST_REMARKS} more; `benchfleet results --csv` has them all"
     assert told[-1].startswith(f"and {100 - MOST_WARNINGS} more")
+
+
+def test_no_figure_of_a_row_is_without_its_unit():
+    without = {name for name in COLUMNS if with_unit(name, "1") == "1"}
+    words = {
+        "Status", "JobId", "FileName", "ComputeUnits", "DeviceName", "Soc", "DeviceOs", "Engine", "EngineVersion",
+        "ExecutionProvider", "NodePlacement", "PlacementPolicy", "Transfer", "Precision", "CompileCache", "GpuName",
+        "GpuDriver", "GpuThrottleReasons", "OutputsAgree", "OutputReference", "InputShapes", "ModelHash", "CampaignId",
+        "WorkerId", "StartedAt", "EndedAt", "Verdict", "VerdictReasons", "Warnings", "Remark",
+    }  # fmt: skip
+    counts = {"LoadRuns", "WarmupRuns", "InferenceRuns", "Threads", "Attempt"}
+    ratios = {"ProviderShare", "OutputMaxAbsDiff", "OutputMaxRelDiff"}
+    assert without == words | counts | ratios
+    assert with_unit("InferenceMsMedian", "1.5") == "1.5 ms"
+    assert with_unit("Ram", "16") == "16 GB"
+    assert with_unit("PeakLoadRamUsage", "70") == "70 MB"
