@@ -111,7 +111,7 @@ NOT_IDEMPOTENT = Planted(
     "submit not idempotent",
     drop_the_reply_to_a_submit,
     "unexpected",
-    swaps=(("local known = replay()", "local known = nil"),),
+    swaps=(("local known = given(arg.idempotency_key) and read(idempotency_key())", "local known = nil"),),
 )
 SYNCED_LATER = Planted(
     "appendfsync everysec",
