@@ -26,6 +26,7 @@ from daemons.orchestrator.checkups import Checkups
 from daemons.orchestrator.dispatch import Dispatcher
 from daemons.orchestrator.duties import Duty, DutyRounds
 from daemons.orchestrator.feed import Feed
+from daemons.orchestrator.metrics import Metrics
 from daemons.orchestrator.modelstore.puller import Puller
 from daemons.orchestrator.modelstore.receiving import Receiver
 from daemons.orchestrator.modelstore.store import ModelStore
@@ -69,6 +70,7 @@ class Parts:
         self.store = store
         self.dispatcher = Dispatcher(store, beat_s=settings.fleet.heartbeat_interval_s)
         self.feed = Feed(store)
+        self.metrics = Metrics()
         self.reaper = Reaper(store, settings.fleet)
         self.writer = Writer(store, outputs)
         self.webhooks = Webhooks(store, settings.webhooks)
@@ -114,6 +116,7 @@ class Parts:
         app[context.STORE] = self.store
         app[context.DISPATCHER] = self.dispatcher
         app[context.FEED] = self.feed
+        app[context.METRICS] = self.metrics
         app[context.REAPER] = self.reaper
         app[context.WRITER] = self.writer
         app[context.DUTIES] = self.duties

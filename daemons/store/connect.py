@@ -12,6 +12,7 @@ from redis.backoff import NoBackoff
 from daemons.core.errors import ConfigInvalid
 from daemons.store.broadcast import Broadcast
 from daemons.store.campaigns import Campaigns
+from daemons.store.census import Census
 from daemons.store.duties import Duties
 from daemons.store.events import Events
 from daemons.store.fleet import Fleet
@@ -62,6 +63,7 @@ class Store:
     def __init__(self, redis: Redis, patient: Redis, prefix: str) -> None:
         scripts = Scripts(redis, prefix)
         self.campaigns = Campaigns(redis, patient, scripts, prefix)
+        self.census = Census(scripts)
         self.lists = Lists(redis, scripts, prefix)
         self.queue = Queue(redis, scripts, prefix)
         self.fleet = Fleet(redis, scripts, prefix)

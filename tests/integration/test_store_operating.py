@@ -458,6 +458,10 @@ class TestDuties:
             "poison": 1,
             "device_failures": 1,
             "retries": 3,
+            "retries_silent": 1,
+            "retries_restarted": 1,
+            "retries_device": 1,
+            "jobs_failed": 1,
         }
 
 

@@ -10,7 +10,7 @@ from daemons.core.errors import Conflict, NotFound, StaleAttempt
 from daemons.core.models import ClaimRequest, JobSpec
 from daemons.store.keys import campaign_of
 from tests.support.checkups import DRIFTED, NOISY, OPENVINO, PASSING, Checking, about
-from tests.support.store import CPU, GPU, LATER, dump
+from tests.support.store import CPU, GPU, LATER, OF_DUTIES, OF_EVENTS, dump
 
 
 @pytest.fixture
@@ -393,9 +393,8 @@ class TestWhatElseMayHappen:
             await drive.lose(worker, LATER)
         await drive.store.fleet.remove(worker, force=True)
         assert [await drive.status(job_id) for job_id in jobs] == ["cancelled", "cancelled"]
-        left = {
-            key: value for key, value in (await dump(drive.store)).items() if not key.startswith(("campaign", "job:"))
-        }
+        kept = await dump(drive.store, without=(*OF_DUTIES, *OF_EVENTS))
+        left = {key: value for key, value in kept.items() if not key.startswith(("campaign", "job:"))}
         assert [key for key, value in left.items() if worker in f"{key} {value}"] == []
 
     async def test_what_happened_is_counted(self, drive):
@@ -404,7 +403,8 @@ class TestWhatElseMayHappen:
         await drive.check(worker, "Failed", remark="no")
         await drive.check(worker, "Cancelled")
         counters = (await drive.store.duties.facts()).counters
-        assert counters == {"checkups_started": 3, "checkups_passed": 1, "checkups_failed": 1}
+        checkups = {name: times for name, times in counters.items() if name.startswith("checkups_")}
+        assert checkups == {"checkups_started": 3, "checkups_passed": 1, "checkups_failed": 1}
 
     async def test_a_result_that_comes_late_still_judges_its_device(self, drive):
         worker = await drive.worker()

@@ -12,7 +12,19 @@ from aiohttp import web
 
 from daemons.core.errors import BenchfleetError
 from daemons.core.models import MAX_BODY_BYTES
-from daemons.orchestrator.api import agents, campaigns, documents, events, jobs, models, results, system, workers
+from daemons.orchestrator.api import (
+    agents,
+    campaigns,
+    documents,
+    events,
+    jobs,
+    metrics,
+    models,
+    results,
+    system,
+    workers,
+)
+from daemons.orchestrator.api.context import METRICS
 from daemons.orchestrator.api.errors import problem, problem_of, problem_of_http
 from daemons.orchestrator.api.guard import Guard, Handler
 from daemons.orchestrator.api.parameters import check_parameters
@@ -20,6 +32,9 @@ from daemons.orchestrator.api.routes import ROUTE, Route, Subject
 from daemons.orchestrator.api.uploading import keep_silent
 
 log = structlog.get_logger("daemons.orchestrator.http")
+
+HUNG_UP: Final = 499
+"""Noted as the status of a request whose caller did not wait for the answer."""
 
 GUARD = web.AppKey("guard", Guard)
 
@@ -59,11 +74,13 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
 async def _log_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
     """One line per request; what idle and busy workers send all day is for debugging."""
     began = time.monotonic()
-    status = 499  # the caller hung up before there was an answer
+    status = HUNG_UP
     try:
         response = await handler(request)
         status = response.status
     finally:
+        duration_s = time.monotonic() - began
+        request.app[METRICS].answered(request.method, _route_of(request), status, duration_s)
         is_routine = request.path.endswith(("/claim", "/heartbeat")) and status < HTTPStatus.BAD_REQUEST
         write = log.debug if is_routine else log.info
         write(
@@ -71,10 +88,16 @@ async def _log_requests(request: web.Request, handler: Handler) -> web.StreamRes
             method=request.method,
             path=request.path,
             status=status,
-            duration_ms=round((time.monotonic() - began) * 1000, 1),
+            duration_ms=round(duration_s * 1000, 1),
             peer=request.remote,
         )
     return response
+
+
+def _route_of(request: web.Request) -> str | None:
+    """The path as its table has it, with braces; None where there is nothing."""
+    resource = request.match_info.route.resource
+    return None if resource is None else resource.canonical
 
 
 async def _secure(_request: web.Request, response: web.StreamResponse) -> None:
@@ -105,7 +128,7 @@ def make_app(guard: Guard) -> web.Application:
     app[GUARD] = guard
     app.on_response_prepare.append(_secure)
     app[documents.DOCUMENTS] = _documents()
-    for route in ROUTES:
+    for route in (*ROUTES, metrics.ROUTE):
         entrance = _entrance(route)
         expect_handler = keep_silent if route.handler is models.upload else None
         app.router.add_route(route.method, route.path, entrance, expect_handler=expect_handler)

@@ -8,6 +8,7 @@ from daemons.core.settings import OrchestratorSettings
 from daemons.orchestrator.dispatch import Dispatcher
 from daemons.orchestrator.duties import DutyRounds
 from daemons.orchestrator.feed import Feed
+from daemons.orchestrator.metrics import Metrics
 from daemons.orchestrator.modelstore.puller import Puller
 from daemons.orchestrator.modelstore.receiving import Receiver
 from daemons.orchestrator.modelstore.store import ModelStore
@@ -22,6 +23,7 @@ REAPER = web.AppKey("reaper", Reaper)
 WRITER = web.AppKey("writer", Writer)
 DUTIES = web.AppKey("duties", DutyRounds)
 FEED = web.AppKey("feed", Feed)
+METRICS = web.AppKey("metrics", Metrics)
 MODELS = web.AppKey("models", ModelStore)
 RECEIVER = web.AppKey("receiver", Receiver)
 PULLER = web.AppKey("puller", Puller)

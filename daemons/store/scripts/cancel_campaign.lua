@@ -51,6 +51,7 @@ end
 redis.call('HSET', key, 'cancel_requested', 1)
 redis.call('HINCRBY', key, 'pending', -cancelled)
 redis.call('HINCRBY', key, 'cancelled', cancelled)
+count('jobs_cancelled', cancelled)
 end_campaign_if_done(arg.campaign_id)
 campaign_changed(arg.campaign_id)
 return reply({ status = redis.call('HGET', key, 'status'), cancelled = cancelled, stopping = stopping })

@@ -126,8 +126,8 @@ local function remember(job_id, event, job, reason)
 end
 
 -- Counts for the whole fleet, whichever replica sees it happen: what monitoring shows.
-local function count(what)
-  redis.call('HINCRBY', P .. 'counters', what, 1)
+local function count(what, times)
+  redis.call('HINCRBY', P .. 'counters', what, times or 1)
 end
 
 -- Queues ------------------------------------------------------------------------------------------------------------
@@ -470,6 +470,7 @@ local function settle(job_id, job, status, result)
   redis.call('HDEL', job_key(job_id), 'cancel', 'adoptable')
   redis.call('HDEL', P .. 'running', job_id)
   count_move(job_id, job.status, status)
+  count('jobs_' .. status)
   if job.status == 'pending' then
     withdraw(job_id, job)
   elseif job.worker_id then
@@ -515,10 +516,11 @@ end
 local ANOTHER_FIRST_MS = 60 * 1000
 
 -- Tried again after a delay, on another device first.
-local function try_later(job_id, job, delay_ms)
+local function try_later(job_id, job, delay_ms, class)
   redis.call('HSET', job_key(job_id), 'avoid', job.worker_id,
     'avoid_until', integer_text(tonumber(now_ms()) + delay_ms + ANOTHER_FIRST_MS))
   count('retries')
+  count('retries_' .. class)
   back_to_queue(job_id, job, delay_ms)
 end
 
@@ -542,7 +544,7 @@ local function lose_attempt(job_id, job, reason, retry, class)
     campaign_changed(campaign_of(job_id))
   else
     remember(job_id, 'lost', job, reason)
-    try_later(job_id, job, retry.delay_ms[losses] or 0)
+    try_later(job_id, job, retry.delay_ms[losses] or 0, class)
   end
 end
 
@@ -555,7 +557,7 @@ local function device_failed(job_id, job, reason, retry)
   end
   free_worker(job.worker_id, job_id)
   remember(job_id, 'device_failed', job, reason)
-  try_later(job_id, job, retry.delay_ms[times] or 0)
+  try_later(job_id, job, retry.delay_ms[times] or 0, 'device')
   return true
 end
 

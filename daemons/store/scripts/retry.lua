@@ -49,6 +49,7 @@ else
   end
 end
 if retried > 0 then
+  count('retries_by_hand', retried)
   redis.call('HSET', key, 'status', 'running')
   redis.call('HDEL', key, 'ended_at', 'cancel_requested', 'filed')
   redis.call('ZREM', P .. 'ended', arg.campaign_id)
