@@ -13,10 +13,11 @@ from daemons.core.lifecycle import CampaignStatus
 from daemons.core.models import CampaignRequest
 from daemons.core.naming import Title
 from daemons.core.views import model_view
+from daemons.core.webhooks import check_webhook
 from daemons.orchestrator import submitting
 from daemons.orchestrator.api import examples
 from daemons.orchestrator.api.bodies import json_response, listing, read_json
-from daemons.orchestrator.api.context import DUTIES, MODELS, STORE, WRITER
+from daemons.orchestrator.api.context import DUTIES, MODELS, SETTINGS, STORE, WRITER
 from daemons.orchestrator.api.parameters import headers_of, query_of
 from daemons.orchestrator.api.routes import LOOK, OPERATE, Content, Route
 from daemons.store.lists import CampaignFilter
@@ -68,6 +69,8 @@ async def submit(request: web.Request) -> web.Response:
     """
     key = headers_of(request, SubmitHeaders).idempotency_key
     wanted = await read_json(request, CampaignRequest)
+    if wanted.webhook is not None:
+        check_webhook(wanted.webhook.url, request.app[SETTINGS].webhooks.allowed_hosts)
     answer = await submitting.accept(request.app[STORE], request.app[MODELS], wanted, key)
     return json_response(answer, HTTPStatus.CREATED, Location=f"/api/campaigns/{answer.campaign_id}")
 
