@@ -71,7 +71,7 @@ def test_types_and_fields_are_described_by_their_docstrings():
 
 def test_what_was_made_and_what_is_listed_leads_to_the_requests_about_it():
     operations = {operation["operationId"]: operation for _, _, operation in OPERATIONS}
-    made = operations["submitting_submit"]["responses"]["201"]["links"]
+    made = operations["campaigns_submit"]["responses"]["201"]["links"]
     assert made["campaigns_show"]["parameters"] == {"campaign_id": "$response.body#/campaign_id"}
     assert made["jobs_cancel"]["parameters"] == {"job_id": "$response.body#/jobs/0/job_id"}
     listed = operations["workers_list_workers"]["responses"]["200"]["links"]
