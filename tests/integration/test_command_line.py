@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -16,7 +17,9 @@ import pytest
 from daemons.cli import waiting
 from daemons.core.errors import OrchestratorUnavailable
 from daemons.core.results import COLUMNS
-from tests.support.command_line import run, running_fleet
+from daemons.core.settings import HttpSettings
+from tests.support.command_line import Ended, run, running_fleet
+from tests.support.orchestrator import orchestrating
 from tests.support.processes import BENCHFLEET, environment, until
 
 CAMPAIGNS = sorted((Path(__file__).parents[2] / "config/campaigns").glob("*.yaml"))
@@ -388,6 +391,40 @@ def test_an_orchestrator_that_goes_away_meanwhile_is_exit_status_3_and_the_campa
     ended = fleet("submit", model, "--wait", "--json")
     assert (ended.status, ended.out) == (3, "")
     assert "no answer; it goes on, and `benchfleet watch campaign-" in ended.err
+
+
+async def test_a_token_that_is_missing_wrong_or_not_enough_is_a_sentence(store, tmp_path):
+    files = {}
+    for role in ("operator", "viewer"):
+        files[role] = tmp_path / f"{role}.token"
+        files[role].write_text(f"{role}-secret-0123456789\n")
+        files[role].chmod(0o600)
+    (wrong := tmp_path / "wrong.token").write_text("wrong-secret-0123456789")
+    tokens = {f"{role}_token_file": str(path) for role, path in files.items()}
+
+    async def ended(*words, **environ):
+        process = await asyncio.create_subprocess_exec(
+            *BENCHFLEET,
+            *words,
+            env=environment(BENCHFLEET_URL=api.url, **environ),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        return Ended(process.returncode, out.decode(), err.decode())
+
+    async with orchestrating(store, tmp_path / "outputs", http=HttpSettings(port=0, **tokens)) as api:
+        missing, bad, low, enough = await asyncio.gather(
+            ended("campaigns"),
+            ended("campaigns", "--token-file", str(wrong)),
+            ended("cancel", "campaign-1", BENCHFLEET_TOKEN_FILE=str(files["viewer"])),
+            ended("campaigns", "--json", "--token-file", str(files["viewer"]), BENCHFLEET_TOKEN_FILE=str(wrong)),
+        )
+    refused(missing, "token")
+    refused(bad, "token")
+    refused(low, "operator")
+    assert document(enough)["campaigns"] == []
+    assert "secret" not in missing.err + bad.err + low.err
 
 
 @pytest.mark.parametrize(
