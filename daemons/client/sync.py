@@ -192,6 +192,7 @@ class SyncClient(_Facade):
 
     health = _waiting(Client.health)
     monitoring_stats = _waiting(Client.monitoring_stats)
+    redis_address = _waiting(Client.redis_address)
     reset = _waiting(Client.reset)
     openapi = _waiting(Client.openapi)
 

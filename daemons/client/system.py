@@ -16,6 +16,10 @@ class System(Connection):
         """What the periodic duties have done."""
         return await self._get("monitoring/stats")
 
+    async def redis_address(self) -> Document:
+        """Where Redis is, for a program on the orchestrator's own machine. NotAllowed for all others."""
+        return await self._get("redis")
+
     async def reset(self) -> Document:
         """Clear all workers, campaigns, jobs and results. CSV files stay."""
         return await self._typed(Document, "POST", "reset")

@@ -28,6 +28,17 @@ class RedisFacts(Struct, frozen=True, kw_only=True):
     uptime_s: Count | UnsetType | None = UNSET
 
 
+class RedisAddress(Struct, frozen=True, kw_only=True):
+    """Where the fleet's events are published, for programs on the orchestrator's own machine."""
+
+    url: str | None
+    """null: it would tell a password; ask whoever runs the orchestrator."""
+    prefix: str
+    """What every key and channel begins with."""
+    epoch: str
+    """The fleet's life, by which a program sees that it has found the right server."""
+
+
 class Duties(Struct, frozen=True, kw_only=True):
     """Who does the periodic duties, and how long ago each was done, by whichever replica."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -60,7 +61,10 @@ def connect(url: str, *, reply_timeout_s: float, max_connections: int = 256) -> 
 class Store:
     """All that the fleet knows, by subject. Raises StoreUnavailable wherever the server doesn't answer."""
 
-    def __init__(self, redis: Redis, patient: Redis, prefix: str) -> None:
+    def __init__(self, redis: Redis, patient: Redis, prefix: str, url: str | None = None) -> None:
+        self.prefix = prefix
+        self.public_url = url if url and not _holds_password(url) else None
+        """Where the server is, for others on this machine; None where that would tell a password."""
         scripts = Scripts(redis, prefix)
         self.campaigns = Campaigns(redis, patient, scripts, prefix)
         self.census = Census(scripts)
@@ -78,13 +82,18 @@ class Store:
         self.server = Server(redis, patient, scripts, prefix)
 
 
+def _holds_password(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.password is not None or "password=" in parts.query
+
+
 @asynccontextmanager
 async def open_store(url: str, prefix: str) -> AsyncIterator[Store]:
     """The store at `url`, closed at the end. Opening doesn't need the server to be there yet."""
     redis = connect(url, reply_timeout_s=REPLY_TIMEOUT_S)
     patient = connect(url, reply_timeout_s=SUBMIT_TIMEOUT_S, max_connections=32)
     try:
-        yield Store(redis, patient, prefix)
+        yield Store(redis, patient, prefix, url)
     finally:
         await redis.aclose()
         await patient.aclose()

@@ -19,6 +19,10 @@ class RedisSource:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    async def position(self) -> Position:
+        """Where its events are now. StoreUnavailable if it can't be reached."""
+        return await self._store.events.position()
+
     def events(self, after: Position | None) -> AsyncIterator[Event]:
         """Every event after a place."""
         return self._store.broadcast.events(after)

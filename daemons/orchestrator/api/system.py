@@ -11,9 +11,10 @@ from aiohttp import web
 
 import daemons
 from daemons.core import answers_system
-from daemons.core.errors import StoreUnavailable
+from daemons.core.errors import NotAllowed, StoreUnavailable
 from daemons.orchestrator.api.bodies import json_response
 from daemons.orchestrator.api.context import DISPATCHER, DUTIES, REAPER, SETTINGS, STORE, WRITER
+from daemons.orchestrator.api.guard import is_loopback
 from daemons.orchestrator.api.routes import LOOK, OPERATE, Content, Route
 from daemons.orchestrator.duties import DutyRounds
 from daemons.orchestrator.health import UNHEALTHY, judge
@@ -68,6 +69,15 @@ def _duties(rounds: DutyRounds, fleet: FleetFacts) -> dict[str, Any]:
         "is_held": rounds.state.is_held,
         "lag_s": {name: round(fleet.duties[name] / 1000, 1) for name in rounds.names if name in fleet.duties},
     }
+
+
+async def redis_address(request: web.Request) -> web.Response:
+    """Where Redis is, so that a dashboard on this machine can listen to events there itself."""
+    if request.remote and not is_loopback(request.remote):
+        raise NotAllowed("where Redis is, is told to programs on the orchestrator's own machine alone")
+    store = request.app[STORE]
+    position = await store.events.position()
+    return json_response({"url": store.public_url, "prefix": store.prefix, "epoch": position.epoch})
 
 
 async def monitoring_stats(request: web.Request) -> web.Response:
@@ -161,6 +171,14 @@ ROUTES: Final = (
         LOOK,
         "Show statistics",
         answers={200: answers_system.MonitoringStats},
+    ),
+    Route(
+        "GET",
+        "/api/redis",
+        redis_address,
+        OPERATE,
+        "Show where Redis is",
+        answers={200: answers_system.RedisAddress},
     ),
     Route("POST", "/api/reset", reset, OPERATE, "Clear everything", answers={200: answers_system.ResetDone}),
 )

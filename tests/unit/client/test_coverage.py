@@ -75,6 +75,7 @@ CALLS = [
     lambda c, _: c.remove_worker(WORKER, force=True),
     lambda c, _: c.health(),
     lambda c, _: c.monitoring_stats(),
+    lambda c, _: c.redis_address(),
     lambda c, _: c.reset(),
     lambda c, _: c.openapi(),
     lambda c, _: c.register(models.RegisterRequest(device_name="d", capabilities=[])),
