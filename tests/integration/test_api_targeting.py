@@ -261,6 +261,13 @@ async def test_an_estimate_comes_from_what_attempts_have_taken_of_this_model_on_
     assert (await made(api, jobs=[{"compute_unit": GPU}]))["estimate_s"] is None
     other = await made(api, model_url="http://a/other", jobs=[tagged()])
     assert other["estimate_s"] is None
+    partly = await made(api, jobs=[tagged(), tagged("loud")])
+    assert (round(partly["estimate_s"]), partly["estimate_notes"]) == (
+        13,
+        ["jobs that wait for a device are not counted: 1"],
+    )
+    shown = (await api("GET", f"/campaigns/{partly['campaign_id']}")).document
+    assert shown["estimate_left_s"] is None, "nobody knows how long jobs take that wait for a device"
 
 
 async def test_what_was_not_used_for_longest_is_forgotten_of_durations(api, store):

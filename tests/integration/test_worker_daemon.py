@@ -23,13 +23,16 @@ LIGHT_MODEL = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 
 PROGRAM = """
 import sys
-from daemons.core.settings import EngineSettings, LimitSettings, UplinkSettings, WorkerSettings, WorkerStorage
+from daemons.core.settings import (
+    DeviceSettings, EngineSettings, LimitSettings, UplinkSettings, WorkerSettings, WorkerStorage
+)
 from daemons.runtime import boot
 from daemons.worker.daemon import run
 
 url, state, drain_s, index_url, *allowed = sys.argv[1:]
 settings = WorkerSettings(
     orchestrator=UplinkSettings(url=url),
+    device=DeviceSettings(tags=["lab-2", "quiet"]),
     storage=WorkerStorage(state_dir=state),
     limits=LimitSettings(drain_timeout_s=float(drain_s)),
     engines=EngineSettings(allowed_packages=allowed, index_url=index_url or None),
@@ -153,6 +156,7 @@ async def test_a_killed_daemon_leaves_no_child_and_comes_back_as_the_same_device
         await fake.until(lambda: fake.count("register") == 2, 60)
     first, second = fake.bodies("register")
     assert first["device_info"]["UDID"] == second["device_info"]["UDID"]
+    assert first["tags"] == second["tags"] == ["lab-2", "quiet"]
     assert first["instance_id"] != second["instance_id"]
 
 

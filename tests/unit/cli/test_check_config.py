@@ -47,6 +47,14 @@ def test_every_mistake_is_a_line_with_file_line_key_and_what_is_allowed(check, b
     assert result.stdout == ""
 
 
+def test_what_is_no_tag_of_a_device_is_named_with_its_line(check, tmp_path):
+    path = tmp_path / "worker.yaml"
+    path.write_text("device:\n  tags:\n    - lab-2\n    - quiet room\n")
+    result = check(path)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"{path}:4: device.tags[1]: must be 1 to 60 letters, digits and the signs . _ : -")
+
+
 def test_one_bad_file_does_not_keep_the_others_from_being_checked(check, bad):
     result = check(bad, CONFIG / "worker.yaml", "/no/such/worker.yaml")
     assert result.exit_code == 2
