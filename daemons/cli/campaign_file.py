@@ -7,7 +7,6 @@ line and key.
 from __future__ import annotations
 
 import difflib
-import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from daemons.cli.packing import why_no_model
 from daemons.core.errors import ConfigInvalid, InvalidInput
 from daemons.core.inputs import mistakes_in
 from daemons.core.models import CampaignRequest, JobSpec
@@ -88,13 +88,9 @@ def references_in(content: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, s
 
 def _why_no_model(file: Path) -> str | None:
     """Why the file can't be uploaded; None if it can."""
-    if file.is_dir():
-        return f"{file} is a folder; zip it (zip -r {file.name}.zip {file.name}) and name the zip"
-    if not file.is_file():
+    if not file.exists():
         return f"there is no file {file}; {_file_meant(file) or 'a URL begins with http://, https:// or model:'}"
-    if not os.access(file, os.R_OK):
-        return f"{file} can't be read by this user"
-    return f"{file} is empty; a model has bytes" if file.stat().st_size == 0 else None
+    return why_no_model(file)
 
 
 def _file_meant(file: Path) -> str | None:

@@ -14,6 +14,7 @@ from daemons.cli.each import each_of
 from daemons.cli.groups import ListGroup
 from daemons.cli.listing import Column, print_listing
 from daemons.cli.moments import seconds_since, span
+from daemons.cli.packing import why_no_model
 from daemons.cli.pages import collected, limit_option, more_of
 from daemons.cli.transfers import showing_transfer, size
 from daemons.cli.uploading import upload as send
@@ -82,12 +83,17 @@ def _print_models(found: list[dict[str, Any]], now: datetime) -> None:
 
 
 @models.command("upload", context_settings=HELP, epilog=examples("models upload model.onnx --name nightly.onnx"))
-@click.argument("path", metavar="FILE", type=click.Path(path_type=Path, exists=True, dir_okay=False, readable=True))
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path, exists=True))
 @click.option("--name", metavar="NAME", help="What it is called there. Default: the file's name.")
 @json_option
 @asks_a_server
 def upload(server: Server, path: Path, *, name: str | None, as_json: bool) -> int:
-    """Upload a model. What the orchestrator has already is not sent; what breaks off goes on where it ended."""
+    """Upload a model. What the orchestrator has already is not sent; what breaks off goes on where it ended.
+
+    A Core ML folder, and an OpenVINO .xml with its .bin, are zipped first.
+    """
+    if problem := why_no_model(path):
+        raise click.UsageError(problem)
 
     async def work(client: Client) -> None:
         sent = await send(client, path, name)

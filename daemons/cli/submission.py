@@ -10,10 +10,10 @@ from daemons.core.errors import InvalidInput
 from daemons.core.models import CampaignRequest, JobSpec
 from daemons.core.units import CPU_ONNX
 from daemons.core.validation import Mistake
+from daemons.worker.kinds import CORE_ML_FILE, CORE_ML_FOLDERS, OPENVINO, ending_of
 
 Document = dict[str, Any]
 
-ONNX: Final = ".onnx"
 _OF_CAMPAIGN: Final = frozenset(CampaignRequest.__struct_fields__) - frozenset(JobSpec.__struct_fields__)
 
 
@@ -79,8 +79,9 @@ def _place(unit: str | None, worker: str | None) -> Document:
 
 
 def _default_unit(model: str) -> str:
-    """The unit that every device has for such a model."""
-    if model.lower().partition("?")[0].endswith((ONNX, ".zip")) or "." not in model.rpartition("/")[2]:
+    """The unit that every device has, for a model that may be one of ONNX."""
+    name = model.partition("?")[0].rstrip("/").lower().removesuffix(".zip")
+    if ending_of(name) not in (CORE_ML_FILE, *CORE_ML_FOLDERS, OPENVINO):
         return CPU_ONNX
     raise InvalidInput(
         f"{model} is no .onnx model, so say with --on which unit it is for; `benchfleet workers` lists units"

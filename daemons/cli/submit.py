@@ -62,7 +62,8 @@ def submit(
     """Benchmark MODEL on the fleet: make a campaign of it.
 
     MODEL is a URL, a file (uploaded, unless the orchestrator has it), model:NAME for one that is kept, or a campaign
-    file (.yaml), which says by itself where to run and how.
+    file (.yaml), which says by itself where to run and how. A Core ML folder, and an OpenVINO .xml with its .bin, are
+    zipped first.
 
     With --json, one document is printed: the orchestrator's answer, or with --wait what came of it, with campaign_id,
     status, counts and results. Ctrl-C ends the waiting, not the campaign.
@@ -122,5 +123,5 @@ async def _with_files_kept(client: Client, prepared: Prepared) -> dict[str, Any]
         if file not in urls:
             sent = await upload(client, file)
             urls[file] = sent.exact_url
-            tell(f"{file.name}: {sent.told}")
+            tell(f"{sent.model['name']}: {sent.told}")
     return prepared.with_urls(urls)

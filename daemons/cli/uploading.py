@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from daemons.cli.packing import as_one_file
 from daemons.cli.transfers import showing_transfer, size
-from daemons.core.urls import BY_HASH, KeptModel
+from daemons.core.urls import KeptModel, name_to_keep
 
 if TYPE_CHECKING:
     from daemons.client import Client
@@ -33,19 +33,18 @@ class Sent(NamedTuple):
 
 
 async def upload(client: Client, path: Path, name: str | None = None) -> Sent:
-    """Keep the file's bytes under `name`, by default the file's own. OSError if it can't be read."""
+    """Keep the model under `name`, by default its own, as one file. OSError if it can't be read."""
     sent_bytes: list[int] = []
-    with showing_transfer(path.name) as show:
+    with as_one_file(path) as file, showing_transfer(file.name) as show:
 
         def on_progress(done: int, total: int) -> None:
             sent_bytes.append(done)
             show(done, total)
 
-        model = await client.upload_model(path, name or kept_name(path), on_progress)
+        model = await client.upload_model(file, name or kept_name(file), on_progress)
     return Sent(model, was_there=len(sent_bytes) <= 1)
 
 
 def kept_name(path: Path) -> str:
     """What a file is kept as: its own name, with a dash for what can't be in one."""
-    name = re.sub(r"[^A-Za-z0-9._+@=-]+", "-", path.name).lstrip(".+@=-")[-200:]
-    return name if name and name != BY_HASH else "model"
+    return name_to_keep(path.name)

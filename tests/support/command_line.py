@@ -7,7 +7,7 @@ import contextlib
 import io
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple
@@ -66,6 +66,7 @@ class Fleet:
 @contextlib.contextmanager
 def running_fleet(valkey_url: str, folder: Path, *names: str) -> Iterator[Fleet]:
     """An orchestrator in a thread, with one quick device for each of the names. What it logs is nobody's output."""
+    folder.mkdir(parents=True, exist_ok=True)
     before, was_configured = structlog.get_config(), structlog.is_configured()
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     try:
@@ -79,11 +80,11 @@ def running_fleet(valkey_url: str, folder: Path, *names: str) -> Iterator[Fleet]
 def _serving(valkey_url: str, folder: Path, names: Sequence[str]) -> Iterator[str]:
     """The address of the orchestrator."""
     url: Future[str] = Future()
-    stop: Future[Callable[[], None]] = Future()
+    stop: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
     async def serve() -> None:
         stopping, loop = asyncio.Event(), asyncio.get_running_loop()
-        stop.set_result(lambda: loop.call_soon_threadsafe(stopping.set) and None)
+        stop.set_result((loop, stopping))
         async with (
             fresh_store(valkey_url) as store,
             orchestrating(store, folder / "outputs") as api,
@@ -107,6 +108,8 @@ def _serving(valkey_url: str, folder: Path, names: Sequence[str]) -> Iterator[st
     try:
         yield url.result(timeout=60)
     finally:
-        stop.result(timeout=60)()
+        loop, stopping = stop.result(timeout=60)
+        with contextlib.suppress(RuntimeError):  # it has ended already
+            loop.call_soon_threadsafe(stopping.set)
         thread.join(timeout=60)
         assert not thread.is_alive()

@@ -69,12 +69,16 @@ def test_two_answers_to_one_question_are_refused(asked):
         jobs(**asked)
 
 
-@pytest.mark.parametrize("model", ["net.onnx", "NET.ONNX", f"{URL}?download=1", "model:net", "net.zip", "a.b/net"])
+@pytest.mark.parametrize(
+    "model", ["net.onnx", "NET.ONNX", f"{URL}?download=1", "model:net", "net.zip", "a.b/net", "net-v1.5"]
+)
 def test_the_cpu_is_for_what_may_be_an_onnx_model(model):
     assert campaign_of(model, Asked())["jobs"] == [{"compute_unit": CPU}]
 
 
-@pytest.mark.parametrize("model", ["net.mlmodel", "https://example.org/net.xml", "model:net.mlpackage"])
+@pytest.mark.parametrize(
+    "model", ["net.mlmodel", "https://example.org/net.xml?a=b", "model:net.mlpackage.zip", "net.mlpackage/"]
+)
 def test_for_other_models_the_unit_must_be_said(model):
     with pytest.raises(InvalidInput, match="--on"):
         campaign_of(model, Asked())
