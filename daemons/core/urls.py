@@ -105,3 +105,9 @@ def model_file_name(url: str) -> str:
     last = re.split(r"[/\\]", unquote(path).rstrip("/\\"))[-1]
     clean = "".join(letter for letter in last if letter.isprintable()).strip()
     return clean[:MAX_FILE_NAME] if clean.strip(".") else DEFAULT_FILE_NAME
+
+
+def name_to_keep(path: str) -> str:
+    """What a file is kept as: its own name, with a dash for what can't be in one."""
+    name = re.sub(r"[^A-Za-z0-9._+@=-]+", "-", re.split(r"[/\\]", path)[-1]).lstrip(".+@=-")[-200:]
+    return name if name and name != BY_HASH else DEFAULT_FILE_NAME
