@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 REPAINT_S: Final = 0.25
+PATIENCE_S: Final = 60.0
+"""An orchestrator that is away while a campaign is followed is waited for so long."""
 
 
 class Manner(NamedTuple):
@@ -44,6 +46,7 @@ async def follow_to_end(client: Client, campaign_id: str, manner: Manner) -> int
 
     However it is interrupted, the campaign goes on, and that is said.
     """
+    client = client.with_patience(PATIENCE_S)
     try:
         async with asyncio.timeout(manner.timeout_s):
             campaign = await _followed(client, campaign_id, manner)
@@ -69,7 +72,7 @@ async def _followed(client: Client, campaign_id: str, manner: Manner) -> Documen
     following = Following(await client.campaign(campaign_id), manner.estimate_s, clock())
     async with (
         _display(following, as_json=manner.as_json) as say,
-        aclosing(client.campaign_of(campaign_id).follow()) as events,
+        aclosing(client.campaign_of(campaign_id).follow(patience_s=PATIENCE_S)) as events,
     ):
         async for event in events:
             if event.type == EventType.JOB:
