@@ -7,7 +7,7 @@ from typing import Final
 from daemons.core.events import Event
 from tui.board import campaigns, events, queues, workers
 from tui.board.cells import Cell, bar, plain
-from tui.board.columns import Column, Scene
+from tui.board.columns import Column, Scene, by_number
 from tui.board.queues import Queue
 from tui.board.things import Campaign, Worker
 
@@ -48,8 +48,15 @@ DEVICES: Final[tuple[Column[Worker], ...]] = (
 )
 
 QUEUES: Final[tuple[Column[Queue], ...]] = (
-    Column("queue", 20, queues.name, None, 0, 3),
-    Column("waiting", 7, lambda one, _: Cell(f"{one.waiting:,}"), None, 1, is_right=True),
+    Column("queue", 20, queues.label, None, 0, 3),
+    Column(
+        "waiting",
+        7,
+        lambda one, _: Cell(f"{one.waiting:,}"),
+        lambda one, _: by_number(-one.waiting),
+        1,
+        is_right=True,
+    ),
     Column("length", 12, lambda one, _: queues.length(one, 12), None, 2),
     Column("who", 23, queues.who, None, 3),
 )

@@ -32,6 +32,9 @@ class Queue(NamedTuple):
     most: int = 0
     """What the longest of all queues has."""
     worker_id: str = ""
+    unit: str = ""
+    tags: tuple[str, ...] = ()
+    """What a device must have to take from it, besides the unit."""
 
     @property
     def is_stuck(self) -> bool:
@@ -47,10 +50,13 @@ def takes_jobs(worker: Worker) -> bool:
 def queues_of(status: dict[str, Any], workers: Iterable[Worker], oldest_s: dict[str, float]) -> list[Queue]:
     """The queues in the API's answer. `oldest_s`: by key, how long its oldest job has waited, where that is known."""
     ready = [worker for worker in workers if takes_jobs(worker)]
+    tagged = [_tagged(one, ready) for one in status.get("tagged_queues", ()) if one["queue_size"]]
     found = []
-    for unit, waiting in status["capability_queues"].items():
+    for unit, whole in status["capability_queues"].items():
+        waiting = whole - sum(queue.waiting for queue in tagged if queue.unit == unit)
         devices = sum(unit in worker.capabilities for worker in ready)
-        found.append(Queue(f"unit:{unit}", UNIT, unit, waiting, devices))
+        found.append(Queue(f"unit:{unit}", UNIT, unit, waiting, devices, unit=unit))
+    found += tagged
     for worker_id, queue in status["worker_queues"].items():
         if queue["queue_size"]:
             devices = sum(worker.worker_id == worker_id for worker in ready)
@@ -62,6 +68,13 @@ def queues_of(status: dict[str, Any], workers: Iterable[Worker], oldest_s: dict[
     return [queue._replace(oldest_s=oldest_s.get(queue.key)) for queue in found]
 
 
+def _tagged(told: dict[str, Any], ready: list[Worker]) -> Queue:
+    unit, tags = told["compute_unit"], tuple(told["tags"])
+    devices = sum(unit in worker.capabilities and set(tags) <= set(worker.tags) for worker in ready)
+    key, name = f"unit:{unit}+{','.join(tags)}", f"{unit} with {', '.join(tags)}"
+    return Queue(key, UNIT, name, told["queue_size"], devices, unit=unit, tags=tags)
+
+
 def who(queue: Queue, _scene: Scene) -> Cell:
     """Who could take from it."""
     if queue.kind in (RETRY, RESULTS):
@@ -71,7 +84,7 @@ def who(queue: Queue, _scene: Scene) -> Cell:
     return Cell(f"{queue.devices:,} device{'' if queue.devices == 1 else 's'}")
 
 
-def name(queue: Queue, _scene: Scene) -> Cell:
+def label(queue: Queue, _scene: Scene) -> Cell:
     """What it is the queue of."""
     prefix = {DEVICE: "only "}.get(queue.kind, "")
     return Cell(f"{prefix}{plain(queue.name)}", BAD if queue.is_stuck else "")
@@ -83,7 +96,7 @@ def length(queue: Queue, width: int) -> Cell:
 
 
 COLUMNS: Final[tuple[Column[Queue], ...]] = (
-    Column("queue", 22, name, lambda one, _: by_text(one.name), 0, 3),
+    Column("queue", 22, label, lambda one, _: by_text(one.name), 0, 3),
     Column(
         "waiting", 8, lambda one, _: Cell(f"{one.waiting:,}"), lambda one, _: by_number(-one.waiting), 1, is_right=True
     ),

@@ -77,6 +77,7 @@ class JobOptions(Struct, frozen=True, gc=False):
     """Of what a job asks for, what decides where it waits."""
 
     worker_id: str | None = None
+    tags: tuple[str, ...] = ()
 
 
 class Job(Struct, frozen=True, kw_only=True, gc=False):

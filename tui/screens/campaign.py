@@ -129,6 +129,7 @@ class CampaignScreen(CampaignOrders, TableScreen[Job]):
             while True:
                 answer = await self.desk.ask("jobs", campaign_id=self._campaign_id, limit=PAGE_SIZE, cursor=cursor)
                 self.desk.tell(Page(kind="job", epoch=self.desk.board.epoch or "", items=answer["jobs"]))
+                self._wanted |= {one["job_id"] for one in answer["jobs"] if one["ended_at"]} - self._figures.keys()
                 cursor = answer.get("next_cursor")
                 if cursor is None:
                     break

@@ -44,8 +44,9 @@ class DeviceOrders(BoardScreen):
 
     def watch_beats(self, worker_ids: Sequence[str]) -> None:
         """Learn in the background when these devices were last heard of."""
-        if self.desk.link.is_live and not self.desk.is_replay:
-            self.work(partial(self._beats, worker_ids), "beats")
+        known = [worker_id for worker_id in worker_ids if worker_id in self.desk.board.workers]
+        if known and self.desk.link.is_live and not self.desk.is_replay:
+            self.work(partial(self._beats, known), "beats")
 
     def _order(self, method: str) -> None:
         if (worker := self.device()) is not None:

@@ -47,7 +47,7 @@ class OverviewScreen(QueueWatch, BoardScreen):
             board.campaigns, overview.CAMPAIGNS, scene, takes=lambda one: one.status == "running"
         )
         busy: Listing[Worker] = Listing(board.workers, overview.DEVICES, scene, takes=lambda one: bool(one.current_job))
-        waiting = Listing(self._queues, overview.QUEUES, scene)
+        waiting = Listing(self._queues, overview.QUEUES, scene, sort="waiting")
         events = Listing(self._events.shown, overview.EVENTS, scene, is_descending=True)
         yield Pane("Running campaigns", running, self._no_campaign, has_head=False, id="campaigns")
         yield Pane("Devices at work", busy, self._no_work, has_head=False, id="devices")

@@ -93,12 +93,13 @@ class QueueScreen(TableScreen[Job]):
 
     def _asked(self) -> dict[str, Any]:
         if self._queue.kind == UNIT:
-            return {"compute_unit": self._queue.name}
+            return {"compute_unit": self._queue.unit}
         return {"worker_id": self._queue.worker_id}
 
     def _belongs(self, job: Job) -> bool:
-        """A job that is for one device alone waits in that device's queue."""
-        return (job.options.worker_id or "") == self._queue.worker_id
+        """A job that is for one device alone waits in that device's queue, one with tags in that of its tags."""
+        wanted = (job.options.worker_id or "", () if job.options.worker_id else tuple(sorted(job.options.tags)))
+        return wanted == (self._queue.worker_id, self._queue.tags)
 
     def action_withdraw(self) -> None:
         """Take the job under the cursor out, after having asked."""

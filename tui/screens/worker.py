@@ -105,6 +105,7 @@ class WorkerScreen(DeviceOrders):
             ("job", rows.work(worker, scene).text if worker.current_job else ""),
             ("last heard", f"{duration(rows.beat_age_s(worker, scene))} ago"),
             ("units", ", ".join(worker.capabilities)),
+            ("tags", ", ".join(worker.tags)),
             ("SoC", plain(info.soc)),
             ("memory", rows.memory(worker)),
             ("system", f"{plain(info.device_os)} {plain(info.device_os_version)}".strip()),
