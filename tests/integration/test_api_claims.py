@@ -166,3 +166,14 @@ async def test_a_server_that_stops_answers_those_who_wait(store, tmp_path):
         await asleep(api, 1)
         api.parts.dispatcher.close()
         assert await asyncio.wait_for(claim, 5) is None
+
+
+async def test_a_waiting_claim_is_woken_by_a_job_with_its_tags_alone(api):
+    plain, fit = await api.worker("a"), await api.worker("b", tags=["lab", "quiet"])
+    claims = {worker: asyncio.create_task(api.claim(worker, wait=LONG_S)) for worker in (plain, fit)}
+    await asleep(api, 2)
+    await api.submit({"compute_unit": CPU, "tags": ["quiet"]})
+    assert await asyncio.wait_for(claims[fit], LONG_S / 2)
+    assert not claims[plain].done()
+    await api.submit()
+    assert await asyncio.wait_for(claims[plain], LONG_S / 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 
 import pytest
@@ -159,9 +160,10 @@ async def test_each_model_is_fetched_once_for_all_who_need_it_for_a_job_and_pinn
             return await api("POST", f"/campaigns/{campaign}/model?wait=20&job_id={of}-job-{place}")
 
         digests = [sha(content) for content in contents.values()]
-        for place, digest in enumerate([*digests, digests[1]]):
-            answer = (await ask(place)).document
-            assert (answer["state"], answer["sha256"]) == ("kept", digest)
+        answers = [answer.document for answer in await asyncio.gather(*(ask(place) for place in range(3)))]
+        assert [(answer["state"], answer["sha256"]) for answer in answers] == [
+            ("kept", digest) for digest in (*digests, digests[1])
+        ]
         assert sorted(request.path for request in source.requests) == ["/a.onnx", "/b.onnx"]
         assert await models_of(api, campaign) == [(urls[0], digests[0], 1), (urls[1], digests[1], 2)]
         unnamed = (await api("POST", f"/campaigns/{campaign}/model")).document

@@ -6,10 +6,7 @@ import asyncio
 
 import pytest
 
-from daemons.orchestrator import dispatch
-from tests.support.store import CPU, GPU, URL, comes_true, dump
-
-LONG_S = 30.0
+from tests.support.store import CPU, GPU, URL, dump
 
 
 async def post(api, **campaign):
@@ -69,24 +66,6 @@ async def test_a_device_that_registers_with_other_tags_is_another_choice(api):
     assert await claimed(api, worker) is None
     assert await api.worker("a", tags=["quiet"]) == worker
     assert await claimed(api, worker) == 0
-
-
-async def test_a_waiting_claim_is_woken_by_a_job_with_its_tags_alone(api, monkeypatch):
-    monkeypatch.setattr(dispatch, "RETRY_S", 60.0)
-    plain, fit = await api.worker("a"), await api.worker("b", tags=["lab", "quiet"])
-    claims = {worker: asyncio.create_task(api.claim(worker, wait=LONG_S)) for worker in (plain, fit)}
-
-    async def asleep():
-        waiting = api.parts.dispatcher.doorbell._waiting
-        return len({ticket for tickets in waiting.values() for ticket in tickets}) == len(claims)
-
-    await comes_true(asleep, "both claims to wait")
-    await made(api, jobs=[tagged("quiet")])
-    job = await asyncio.wait_for(claims[fit], LONG_S / 2)
-    assert job["compute_unit"] == CPU
-    assert not claims[plain].done()
-    await made(api, jobs=[tagged()])
-    assert await asyncio.wait_for(claims[plain], LONG_S / 2)
 
 
 async def test_a_job_with_tags_that_is_cancelled_or_tried_again_leaves_its_queue_and_comes_back(api, store):
@@ -222,6 +201,19 @@ async def test_many_at_once_with_the_same_key_make_one_campaign_and_get_the_same
     campaign = {"jobs": [{"compute_unit": CPU, "devices": "every"}], "key": "k"}
     answers = await asyncio.gather(*(made(api, **campaign) for _ in range(8)))
     assert all(answer == answers[0] for answer in answers)
+
+
+async def test_whoever_looked_too_early_for_the_same_key_gets_what_was_made_meanwhile(api, monkeypatch):
+    await api.worker("a")
+    campaign = {"jobs": [{"compute_unit": CPU, "devices": "every"}], "key": "k"}
+    first = await made(api, **campaign)
+    await api.worker("b")
+
+    async def too_early(*_):
+        return None
+
+    monkeypatch.setattr(api.parts.store.campaigns, "made_with", too_early)
+    assert await made(api, **campaign) == first
 
 
 # What is expected
