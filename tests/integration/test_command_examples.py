@@ -1,6 +1,8 @@
-"""Every example in the help of every command that asks an orchestrator does what it says, for a real one.
+"""Every example in the help of every command does what it says: those that ask an orchestrator, for a real one.
 
-What stands in an example for something of the reader's own is replaced by something of that kind that is there.
+What stands in an example for something of the reader's own is replaced by something of that kind that is there. Daemons
+and what measures are followed to the point where they begin their work; with other words they are run by tests of
+their own.
 """
 
 from __future__ import annotations
@@ -16,27 +18,30 @@ import pytest
 
 from daemons.cli import COMMANDS, events
 from daemons.core import health
+from daemons.runtime import boot
 from tests.support.command_line import run, running_fleet
 
 ROOT = Path(__file__).parents[2]
 CPU = "CPU (ONNX)"
 ELSEWHERE = {"bench", "demo", "orchestrator", "tui", "up", "worker"}
-"""Daemons, and what measures: each is run by tests of its own."""
+"""Daemons, and what measures."""
 
 
 def examples():
-    """Every example, once."""
+    """Every example, once, without what it says to the reader alone."""
     found = []
     for name, (place, _) in COMMANDS.items():
         module, _, attribute = place.partition(":")
         command = getattr(importlib.import_module(module), attribute)
         commands = [command, *(command.commands.values() if isinstance(command, click.Group) else ())]
-        found += [line.strip() for one in commands for line in (one.epilog or "").splitlines() if "benchfleet " in line]
-        assert name in ELSEWHERE or any(line.startswith(f"benchfleet {name}") for line in found)
-    return [line for line in dict.fromkeys(found) if line.split()[1] not in ELSEWHERE]
+        lines = [line for one in commands for line in (one.epilog or "").splitlines() if "benchfleet " in line]
+        assert any(line.startswith(f"  benchfleet {name}") for line in lines)
+        found += [line.partition("  # ")[0].strip() for line in lines]
+    return list(dict.fromkeys(found))
 
 
-EXAMPLES = examples()
+EXAMPLES = [line for line in examples() if line.split()[1] not in ELSEWHERE]
+BEGINNINGS = [line for line in examples() if line.split()[1] in ELSEWHERE]
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +126,26 @@ def test_an_example_does_what_it_says(fleet, here, line):
     assert ended.out or "--output" in words or words[0] == "events"
     if target:
         Path(target).write_text(ended.out)
+
+
+@pytest.mark.parametrize("line", BEGINNINGS)
+def test_an_example_of_what_is_run_elsewhere_begins(line, tmp_path, monkeypatch):
+    """Its words are understood, its files found and its settings right; what it would run then is there."""
+    begun = []
+    for name in ("run", "run_command"):
+        monkeypatch.setattr(boot, name, lambda main: begun.append(main) or 0)
+    monkeypatch.chdir(tmp_path)
+    Path("config").symlink_to(ROOT / "config")
+    for name in ("model.onnx", "old.onnx", "new.onnx", "m.onnx", "evening.jsonl"):
+        Path(name).touch()
+    for name in ("token", "viewer.token"):
+        Path(name).write_text("a-token-0123456789")
+    words = shlex.split(
+        line.partition(" > ")[0].replace("/etc/benchfleet", "config").replace("~/.config/benchfleet/", "")
+    )
+    ended = run(*words[1:], HOME=str(tmp_path))
+    assert (ended.status, ended.err) == (0, "")
+    assert len(begun) == 1
 
 
 def test_an_example_of_completion_is_a_script_for_that_shell():

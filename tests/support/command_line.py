@@ -15,7 +15,8 @@ from unittest import mock
 
 import structlog
 
-from daemons.cli import asking, main
+from daemons.cli import main
+from daemons.runtime import logs
 from tests.support.orchestrator import orchestrating
 from tests.support.processes import Api, environment
 from tests.support.quick import quick_workers
@@ -36,7 +37,8 @@ def run(*arguments: str, **environ: str) -> Ended:
     with (
         mock.patch.object(sys, "argv", ["benchfleet", *arguments]),
         mock.patch.dict("os.environ", environment(**environ), clear=True),
-        mock.patch.object(asking, "set_up_logs"),  # the logs of this process are the tests'
+        mock.patch("structlog.configure"),  # the logs of this process are the tests'
+        mock.patch.object(logs, "_route_standard_logging"),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
