@@ -1,4 +1,4 @@
-"""How screens look, as SVG, at three widths. After a change that is meant: pytest tests/tui --snapshot-update; look at it."""
+"""How screens look, as SVG. After a change that is meant: pytest tests/tui --snapshot-update, and look at it."""
 
 from __future__ import annotations
 
