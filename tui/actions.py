@@ -20,6 +20,9 @@ JOB: Final = "job"
 QUEUES: Final = "queues"
 QUEUE: Final = "queue"
 EVENTS: Final = "events"
+COMPARE: Final = "compare"
+FORM: Final = "form"
+CHOOSING: Final = "choosing"
 
 CONTEXTS: Final[Mapping[str, str]] = {
     EVERYWHERE: "Everywhere",
@@ -34,6 +37,9 @@ CONTEXTS: Final[Mapping[str, str]] = {
     QUEUES: "Queues",
     QUEUE: "A queue",
     EVENTS: "Events",
+    COMPARE: "Comparing two campaigns",
+    FORM: "A new campaign",
+    CHOOSING: "Choosing devices",
 }
 """Where actions work, in the order of the help."""
 
@@ -64,9 +70,17 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("events", "5", "", "Show the events"),
     Action("open", "enter", "open", "Open what the cursor is on", (ROWS,), in_palette=False),
     Action("back", "escape", "back", "Go back, or clear the filter"),
+    Action("submit", "ctrl+s", "submit", "Submit the campaign", (FORM,), changes=True),
+    Action("next_field", "tab", "next", "To the next field", (FORM,), in_palette=False),
+    Action("previous_field", "shift+tab", "", "To the field before", (FORM,), in_palette=False),
+    Action("new_campaign", "n", "new", "Fill in a new campaign", changes=True),
     Action("filter", "slash", "filter", "Filter rows: words, !word, column:word", (TABLE,)),
     Action("sort", "s", "sort", "Sort by the next column", (TABLE,)),
     Action("sort_reversed", "S", "", "Turn the order round", (TABLE,)),
+    Action("mark", "space", "mark", "Mark a row, or no longer", (CAMPAIGNS, CHOOSING)),
+    Action("mark_all", "A", "mark all", "Mark all rows that the filter leaves, or none", (CHOOSING,)),
+    Action("compare", "c", "compare", "Compare the two marked campaigns", (CAMPAIGNS,)),
+    Action("swap", "o", "swap", "Turn base and head round", (COMPARE,)),
     Action("drain", "d", "drain", "Let a device end its job and take no more", (WORKERS, WORKER), changes=True),
     Action("undrain", "u", "undrain", "Let a drained device take jobs again", (WORKERS, WORKER), changes=True),
     Action("reset_worker", "R", "reset", "Take a faulty device back into service", (WORKERS, WORKER), changes=True),
@@ -81,6 +95,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         is_dangerous=True,
     ),
     Action("retry", "r", "retry", "Run again what has failed", (CAMPAIGNS, CAMPAIGN, JOB), changes=True),
+    Action("again", "a", "again", "Run a campaign again, with changes", (CAMPAIGNS, CAMPAIGN), changes=True),
     Action("save", "w", "save CSV", "Save a campaign's results as a CSV file here", (CAMPAIGNS, CAMPAIGN)),
     Action("chart", "v", "chart", "Show medians by device and unit, or the jobs again", (CAMPAIGN,)),
     Action(

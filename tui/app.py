@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from textual import events
@@ -14,10 +14,13 @@ from textual.screen import Screen
 from tui.actions import ACTIONS, BY_NAME, EVERYWHERE, keys_of, shown_key
 from tui.bindings import bindings_of, keymap_of
 from tui.desk import Desk
+from tui.forms.draft import Draft
 from tui.screens.base import BoardChanged, BoardScreen
 from tui.screens.campaigns import CampaignsScreen
+from tui.screens.confirm import ConfirmScreen
 from tui.screens.events import EventsScreen
 from tui.screens.help import HelpScreen
+from tui.screens.new_campaign import NewCampaignScreen
 from tui.screens.overview import OverviewScreen
 from tui.screens.queues import QueuesScreen
 from tui.screens.workers import WorkersScreen
@@ -57,6 +60,10 @@ class Dashboard(App[int]):
         self.preferences = preferences or Preferences()
         self._services = list(services)
         self._input_at = time.monotonic()
+        self.form: NewCampaignScreen | None = None
+        """The form of a new campaign, while there is one."""
+        self.draft: Draft | None = None
+        """What was written in the form that was left last, and not submitted."""
         self.set_keymap(keymap_of(self.preferences.keymap))
 
     @property
@@ -122,6 +129,26 @@ class Dashboard(App[int]):
         """5."""
         self._go("events")
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What changes the fleet is not there where nothing may be changed."""
+        known = BY_NAME.get(action)
+        if known is not None and known.changes and not self.desk.can_change:
+            return False
+        return super().check_action(action, parameters)
+
+    def action_new_campaign(self) -> None:
+        """The form of a new campaign: as it was left, if it was not submitted."""
+        self.fill_in(None, ())
+
+    def fill_in(self, draft: Draft | None, remarks: Sequence[str]) -> None:
+        """Show the form: with this in it, or as it was left. There is one at a time."""
+        if self.form is None:
+            self.push_screen(NewCampaignScreen(draft or self.draft or Draft(), remarks))
+            return
+        self._go(self.form.mode)
+        if draft is not None:
+            self.form.say("a campaign is being filled in here already; submit it or leave it first", is_bad=True)
+
     def action_help(self) -> None:
         """Every key."""
         here = self.screen.CONTEXTS if isinstance(self.screen, BoardScreen) else ()
@@ -140,8 +167,12 @@ class Dashboard(App[int]):
         self.action_command_palette()
 
     async def action_quit(self) -> None:
-        """End. What is under way is cancelled; the fleet doesn't notice."""
-        self.exit(0)
+        """End. What is under way is cancelled, after having asked; the fleet doesn't notice."""
+        question = self.form.before_quitting() if self.form is not None else None
+        if question is None:
+            self.exit(0)
+        else:
+            self.push_screen(ConfirmScreen(*question), lambda yes: self.exit(0) if yes else None)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """What the palette offers: what can be done on this screen, by its name in the registry."""

@@ -38,4 +38,19 @@ HelpScreen > #box {
     padding: 0 1; overflow-y: auto;
 }
 HelpScreen #text { height: auto; }
+CampaignForm { height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
+CampaignForm #advanced { height: auto; }
+Field { height: auto; }
+Field > .row { height: auto; }
+Field .label { width: 19; height: 1; color: $foreground; }
+Field:focus-within .label { color: $accent; text-style: bold; }
+Field Input { height: 1; border: none; padding: 0; background: $panel; width: 1fr; }
+Field > .why { display: none; height: auto; padding-left: 19; color: $text-error; text-style: bold; }
+Field > .why.-shown { display: block; }
+Choice, Press { height: 1; width: 1fr; }
+Choice:focus, Press:focus { background: $primary 40%; text-style: bold; }
+Ticks { height: auto; width: 1fr; }
+Choice, Press, Ticks { text-wrap: nowrap; text-overflow: ellipsis; }
+#hint { height: 2; padding: 0 1; color: $foreground; background: $surface; }
+#summary { height: auto; max-height: 3; padding: 0 1; background: $panel; color: $foreground; text-style: bold; }
 """

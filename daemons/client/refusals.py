@@ -42,7 +42,17 @@ def refusal(base: str, answer: aiohttp.ClientResponse, content: bytes) -> Benchf
         return _with_delay(OrchestratorUnavailable(told), answer)
     kind = _kind_of(answer.status, problem.get("code"))
     text = str(problem.get("error") or problem.get("detail") or f"HTTP {answer.status}")
-    return _with_delay(kind(text), answer)
+    return _with_delay(_with_places(kind(text), problem), answer)
+
+
+def _with_places(error: BenchfleetError, problem: dict[str, Any]) -> BenchfleetError:
+    """The error with the field that the server names, and every mistake that it has found."""
+    if isinstance(error, errors.InvalidInput):
+        field, mistakes = problem.get("field"), problem.get("mistakes")
+        error.field = field if isinstance(field, str) else None
+        if isinstance(mistakes, list) and mistakes and all(isinstance(one, str) for one in mistakes):
+            error.mistakes = tuple(mistakes)
+    return error
 
 
 def _with_delay(error: BenchfleetError, answer: aiohttp.ClientResponse) -> BenchfleetError:

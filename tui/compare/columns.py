@@ -9,7 +9,7 @@ from tui.board.columns import Column, Scene, Sortable, by_number, by_text
 from tui.compare.change import Change
 from tui.compare.pairing import Pair, Side
 
-_WORDS: Final = {
+WORDS: Final = {
     "faster": ("▼ faster", GOOD),
     "slower": ("▲ slower", BAD),
     "noise": ("≈ noise", DIM),
@@ -17,17 +17,19 @@ _WORDS: Final = {
     "only base": ("- only base", WARN),
     "only head": ("+ only head", WARN),
 }
-LEGEND: Final = "▼ faster, ▲ slower: the interval of the change leaves out 0 %   ≈ noise: it doesn't"
-ONE_PROCESS: Final = (
-    "1 job a side: the interval is over its runs, and does not know how much one process differs from the next; "
-    "several jobs on a device tell that"
-)
+LEGEND: Final = "▼ ▲ the interval of the change (95 %) leaves out 0 %   ≈ it doesn't"
 
 
 def percent(ratio: float) -> str:
     """A ratio as a change in per cent, with its sign: 1.25 is +25.0 %; what would be shown as 0 has none."""
     text = f"{(ratio - 1) * 100:+.1f}"
     return "0.0 %" if text in ("+0.0", "-0.0") else f"{text.replace('-', '−')} %"  # noqa: RUF001
+
+
+def is_of_runs(pair: Pair) -> bool:
+    """Whether its interval is one over the runs of two processes."""
+    found = pair.change
+    return found is not None and found.low is not None and found.by == "runs"
 
 
 def change(pair: Pair) -> str:
@@ -45,7 +47,7 @@ def interval(found: Change | None) -> str:
 
 def word(pair: Pair) -> Cell:
     """What has become of it, by a glyph, a word and a tone."""
-    return Cell(*_WORDS[pair.word])
+    return Cell(*WORDS[pair.word])
 
 
 def what(pair: Pair) -> str:

@@ -97,6 +97,11 @@ def _missing(draft: Draft, document: Mapping[str, Any]) -> Iterator[tuple[str, s
         yield DEVICES, f"none of the chosen devices has {' or '.join(draft.units)}"
 
 
+def is_missing(problem: str) -> bool:
+    """Whether nothing is wrong yet, for nothing was said."""
+    return problem in _MISSING.values()
+
+
 def _add(mistakes: dict[str, str], mistake: Mistake) -> None:
     field = field_of(str(mistake).partition(":")[0])
     mistakes.setdefault(field, mistake.problem if field else str(mistake))

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
+from typing import Any, Final
 
 from tui.board.campaigns import ended, model
 from tui.board.cells import plain
 from tui.board.things import Campaign
+from tui.forms.again import refill
+from tui.forms.checking import devices_of
 from tui.screens.base import BoardScreen
 from tui.screens.confirm import ConfirmScreen
+
+PAGE_SIZE: Final = 500
+MOST_LOOKED_AT: Final = 5000
+"""So many jobs of a campaign tell what it asked for."""
 
 
 class CampaignOrders(BoardScreen):
@@ -38,6 +46,23 @@ class CampaignOrders(BoardScreen):
         """Save its results so far as a CSV file in the folder that the dashboard was started in."""
         if (campaign := self.campaign()) is not None:
             self.attempt(self._saved(campaign))
+
+    def action_again(self) -> None:
+        """Fill the form of a new campaign with what this one asked for."""
+        if (campaign := self.campaign()) is not None:
+            self.attempt(self._refilled(campaign))
+
+    async def _refilled(self, campaign: Campaign) -> None:
+        jobs: list[dict[str, Any]] = []
+        cursor = None
+        while len(jobs) < MOST_LOOKED_AT:
+            answer = await self.desk.ask("jobs", campaign_id=campaign.campaign_id, limit=PAGE_SIZE, cursor=cursor)
+            jobs += answer["jobs"]
+            cursor = answer.get("next_cursor")
+            if cursor is None:
+                break
+        found = refill(campaign, jobs, devices_of(self.desk.board.workers))
+        self.app.call_later(partial(self.dashboard.fill_in, found.draft, found.left_out))
 
     def _cancel(self, campaign: Campaign) -> None:
         self.attempt(self._ordered("cancel", campaign))

@@ -13,6 +13,7 @@ from tui.board.listing import Listing
 from tui.board.things import Campaign
 from tui.screens.campaign import CampaignScreen
 from tui.screens.campaign_orders import CampaignOrders
+from tui.screens.compare import CompareScreen
 from tui.screens.tables import TableScreen
 from tui.widgets.rowtable import RowTable
 
@@ -37,12 +38,28 @@ class CampaignsScreen(CampaignOrders, TableScreen[Campaign]):
         """Nobody has submitted anything, or it isn't known yet."""
         if self.desk.board.epoch is None:
             return "waiting for the orchestrator"
-        return "no campaign yet; submit one with: benchfleet submit MODEL"
+        return "no campaign yet; n begins one" if self.desk.can_change else "no campaign yet"
 
     def campaign(self) -> Campaign | None:
         """The campaign under the cursor."""
         found: Campaign | None = self.chosen()
         return found
+
+    def action_mark(self) -> None:
+        """Mark the campaign under the cursor for a comparison, or no longer."""
+        if (campaign := self.campaign()) is not None:
+            self.table.toggle_mark(campaign.campaign_id)
+            self.hush()
+
+    def action_compare(self) -> None:
+        """Compare the two that are marked: the older is the base."""
+        known = self.desk.board.campaigns
+        self.table.marked.intersection_update(known)
+        marked = sorted(self.table.marked, key=lambda key: (known[key].created_at or "", key))
+        if len(marked) == 2:
+            self.app.push_screen(CompareScreen(*marked))
+        else:
+            self.say(f"{len(marked)} campaigns are marked; space marks, and two can be compared", is_bad=True)
 
     def on_row_table_opened(self, event: RowTable.Opened) -> None:
         """A campaign's own screen."""

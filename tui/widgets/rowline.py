@@ -32,7 +32,7 @@ class Look(NamedTuple):
 def strip_of(look: Look, styles: Mapping[str, Style], width: int) -> Strip:
     """The line, `width` cells wide; `styles` has one by the name of each tone, and the table's own by ``""``."""
     base = Style.combine([styles[""], *(styles[name] for name in look.styles)])
-    segments = [Segment(f"{look.mark} ", base)]
+    segments = [Segment(f"{look.mark:<2}", base)]
     for piece in look.pieces:
         style = base + styles[piece.tone] if piece.tone in styles and piece.tone else base
         segments += (Segment(aligned(piece.text, piece.width, is_right=piece.is_right), style), Segment(" ", base))

@@ -133,6 +133,11 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         if row is not None:
             self._place_cursor(row, scroll=True)
 
+    def toggle_mark(self, key: str) -> None:
+        """Mark a row, or no longer."""
+        self.marked ^= {key}
+        self.refresh_changed()
+
     def _is_seen(self, row: int) -> bool:
         first = round(self.scroll_offset.y)
         return first <= row < first + self.page_rows
@@ -245,7 +250,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
             pieces.append(Piece(cell.text, place.width, cell.tone, column.is_right))
         is_here, is_marked = row == self._cursor_row, key in self.marked
         styles = (*(("marked",) if is_marked else ()), *(("cursor",) if is_here and self.has_focus else ()))
-        return Look("✓" if is_marked else POINTER if is_here else " ", tuple(pieces), styles)
+        return Look((POINTER if is_here else " ") + ("✓" if is_marked else ""), tuple(pieces), styles)
 
     def _heads(self) -> Iterator[Piece]:
         for place in self.placed():
