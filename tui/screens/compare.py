@@ -28,7 +28,7 @@ from tui.widgets.rowtable import RowTable
 PAGE_SIZE: Final = 500
 LOOK_EVERY_S: Final = 2.0
 """While one of them runs, its rows become more: fetched again no more often than this."""
-OF_RUNS: Final = "1 job a side: its interval doesn't know how processes differ; several jobs a device do"
+OF_RUNS: Final = "1 job a side: how much processes differ is not known; several jobs tell"
 
 
 class CompareScreen(TableScreen[Pair]):
@@ -153,7 +153,7 @@ class CompareScreen(TableScreen[Pair]):
 
 
 def _words(campaign: Campaign) -> str:
-    created = (campaign.created_at or "")[:16].replace("T", " ")
+    created = (campaign.created_at or "")[:19].replace("T", " ")
     return (
         f"{campaigns.model(campaign)}  {status_cell(campaign.status).text}  {campaigns.counts(campaign)} jobs  "
         f"{created} UTC  {plain(campaign.campaign_id)}"
