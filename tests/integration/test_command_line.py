@@ -247,7 +247,7 @@ def _read(controller, seen):
 def test_json_is_the_answer_of_the_api(fleet, model, arguments, path):
     for _ in range(4):
         document(fleet("submit", model, "--wait", "--json"))
-    assert document(fleet(*arguments, "--json")) == fleet.api("GET", path)[1]
+    until(lambda: document(fleet(*arguments, "--json")) == fleet.api("GET", path)[1], "nothing to happen in between")
 
 
 def test_lists_are_fetched_page_by_page_as_far_as_they_are_wanted(fleet, model, monkeypatch):
