@@ -109,11 +109,11 @@ class Desk:
     def link_state(self) -> LinkState:
         """How the link fares now."""
         now = self._clocks.monotonic()
-        retry_in_s = self.link.retry_in_s
+        retry_in_s, elapsed_s = self.link.retry_in_s, now - self._link_at
         return LinkState(
             is_live=self.link.is_live,
             stale_s=None if self._live_until is None else now - self._live_until,
-            retry_in_s=None if retry_in_s is None else max(0.0, retry_in_s - (now - self._link_at)),
+            retry_in_s=None if retry_in_s is None or retry_in_s <= elapsed_s else retry_in_s - elapsed_s,
             why=self.link.why,
             is_orchestrator_away=self._pulse_lost_at is not None,
             is_replay=self.is_replay,

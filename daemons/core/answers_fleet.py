@@ -125,6 +125,9 @@ class RemovedWorker(Struct, frozen=True, kw_only=True):
     message: str
 
 
+Waited = Annotated[float, Meta(ge=0)]
+
+
 class WorkerQueue(Struct, frozen=True, kw_only=True):
     """What waits for one device alone."""
 
@@ -138,6 +141,8 @@ class TaggedQueue(Struct, frozen=True, kw_only=True):
     compute_unit: str
     tags: list[str]
     queue_size: Count
+    oldest_wait_s: Waited | None
+    """How long ago its oldest job was submitted; null: nothing waits."""
 
 
 class QueueStatus(Struct, frozen=True, kw_only=True):
@@ -147,6 +152,9 @@ class QueueStatus(Struct, frozen=True, kw_only=True):
     """By `worker_id`."""
     capability_queues: dict[str, Count]
     """By compute unit, with whatever tags."""
+    oldest_waits_s: dict[str, Waited]
+    """How long ago the oldest job was submitted that waits there, where one does: by compute unit, of those without
+    tags; and by `worker_id`."""
     tagged_queues: list[TaggedQueue]
     """What of that is for devices with tags alone."""
     results_queue_size: Count

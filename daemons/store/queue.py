@@ -137,10 +137,19 @@ class Queue:
         ]
 
     async def status(self) -> dict[str, Any]:
-        """How much waits where, all counted at one moment: ``{units, tagged, workers, delayed, running, results}``."""
+        """How much waits where, all counted at one moment: ``{units, waits, tagged, workers, delayed, …}``."""
         found = await self._scripts.run("queue_status", units=STANDARD_UNITS)
-        tagged = [one | {"tags": tags_of(one["tags"])} for one in found.get("tagged", [])]
-        return found | {"tagged": sorted(tagged, key=lambda one: (one["compute_unit"], one["tags"]))}
+        tagged = [_aged(one) | {"tags": tags_of(one["tags"])} for one in found.get("tagged", [])]
+        return found | {
+            "tagged": sorted(tagged, key=lambda one: (one["compute_unit"], one["tags"])),
+            "waits": {where: round(waited / 1000, 1) for where, waited in found.get("waits", {}).items()},
+        }
+
+
+def _aged(queue: dict[str, Any]) -> dict[str, Any]:
+    """A queue with the age of its oldest job in seconds; None where nothing waits."""
+    oldest = queue.pop("oldest_ms", None)
+    return queue | {"oldest_wait_s": None if oldest is None else round(oldest / 1000, 1)}
 
 
 def _claimed_job(answer: dict[str, Any]) -> ClaimedJob:

@@ -211,6 +211,21 @@ async def test_queue_status_counts_everything_at_one_moment(drive):
     assert (status["running"], status["delayed"], status["results"]) == (1, 0, 0)
 
 
+async def test_the_oldest_wait_of_a_queue_is_found_behind_what_goes_first(drive):
+    store = drive.store
+    worker = await drive.worker("one", CPU)
+    for priority, hours in ((5, 1), (-3, 7), (0, 2)):
+        (job, _) = await drive.submit(
+            JobSpec(compute_unit=CPU, priority=priority), JobSpec(compute_unit=CPU, worker_id=worker, priority=priority)
+        )
+        key = f"{store.prefix}campaign:{job.rpartition('-job-')[0]}"
+        created = int(await store.campaigns._redis.hget(key, "created_at"))
+        await store.campaigns._redis.hset(key, "created_at", created - hours * 3_600_000)
+    waits = (await store.queue.status())["waits"]
+    assert waits.keys() == {CPU, worker}
+    assert all(7 * 3600 <= waited < 7.1 * 3600 for waited in waits.values())
+
+
 async def test_the_duties_are_held_by_one_until_it_stands_still(drive):
     duties = drive.store.duties
     lease = await duties.take("a")

@@ -17,6 +17,7 @@ JOB = "campaign-1-job-1"
 STATUS = {
     "worker_queues": {"worker-0002": {"device_name": "device-2", "queue_size": 3}},
     "capability_queues": {CPU: 41, GPU: 0, "GPU (ONNX)": 7},
+    "oldest_waits_s": {CPU: 610.0, "GPU (ONNX)": 75_000.0, "worker-0002": 90.0},
     "tagged_queues": [{"compute_unit": CPU, "tags": ["lab-2", "quiet"], "queue_size": 5}],
     "results_queue_size": 1,
     "waiting_for_retry": 2,

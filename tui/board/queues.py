@@ -47,32 +47,34 @@ def takes_jobs(worker: Worker) -> bool:
     return worker.status in TAKES_JOBS and not worker.drained
 
 
-def queues_of(status: dict[str, Any], workers: Iterable[Worker], oldest_s: dict[str, float]) -> list[Queue]:
-    """The queues in the API's answer. `oldest_s`: by key, how long its oldest job has waited, where that is known."""
+def queues_of(status: dict[str, Any], workers: Iterable[Worker]) -> list[Queue]:
+    """The queues in the API's answer."""
     ready = [worker for worker in workers if takes_jobs(worker)]
     tagged = [_tagged(one, ready) for one in status.get("tagged_queues", ()) if one["queue_size"]]
+    waits: dict[str, float] = status.get("oldest_waits_s", {})
     found = []
     for unit, whole in status["capability_queues"].items():
         waiting = whole - sum(queue.waiting for queue in tagged if queue.unit == unit)
         devices = sum(unit in worker.capabilities for worker in ready)
-        found.append(Queue(f"unit:{unit}", UNIT, unit, waiting, devices, unit=unit))
+        found.append(Queue(f"unit:{unit}", UNIT, unit, waiting, devices, waits.get(unit), unit=unit))
     found += tagged
     for worker_id, queue in status["worker_queues"].items():
         if queue["queue_size"]:
             devices = sum(worker.worker_id == worker_id for worker in ready)
             key = f"worker:{worker_id}"
-            found.append(Queue(key, DEVICE, queue["device_name"], queue["queue_size"], devices, worker_id=worker_id))
+            oldest_s, name = waits.get(worker_id), queue["device_name"]
+            found.append(Queue(key, DEVICE, name, queue["queue_size"], devices, oldest_s, worker_id=worker_id))
     if status.get("waiting_for_retry"):
         found.append(Queue(RETRY, RETRY, "waiting for a retry", status["waiting_for_retry"], 0))
     found.append(Queue(RESULTS, RESULTS, "results not yet written", status["results_queue_size"], 0))
-    return [queue._replace(oldest_s=oldest_s.get(queue.key)) for queue in found]
+    return found
 
 
 def _tagged(told: dict[str, Any], ready: list[Worker]) -> Queue:
     unit, tags = told["compute_unit"], tuple(told["tags"])
     devices = sum(unit in worker.capabilities and set(tags) <= set(worker.tags) for worker in ready)
     key, name = f"unit:{unit}+{','.join(tags)}", f"{unit} with {', '.join(tags)}"
-    return Queue(key, UNIT, name, told["queue_size"], devices, unit=unit, tags=tags)
+    return Queue(key, UNIT, name, told["queue_size"], devices, told.get("oldest_wait_s"), unit=unit, tags=tags)
 
 
 def who(queue: Queue, _scene: Scene) -> Cell:

@@ -38,6 +38,7 @@ class OverviewScreen(QueueWatch, BoardScreen):
         super().__init__()
         self._reader: Reader | None = None
         self._queues: dict[str, queues.Queue] = {}
+        self._are_queues_known = False
         self._events = RecentEvents(EVENTS_SHOWN, "info")
 
     def compose_body(self) -> Iterable[Widget]:
@@ -76,8 +77,10 @@ class OverviewScreen(QueueWatch, BoardScreen):
 
     def show_queues(self, found: list[queues.Queue]) -> None:
         """What waits now, the most first."""
-        most = max((queue.waiting for queue in found), default=0)
-        fresh = {queue.key: queue._replace(most=most) for queue in found if queue.waiting}
+        self._are_queues_known = True
+        jobs = [queue for queue in found if queue.waiting and queue.kind != queues.RESULTS]
+        most = max((queue.waiting for queue in jobs), default=0)
+        fresh = {queue.key: queue._replace(most=most) for queue in jobs}
         changed = self._queues.keys() | fresh.keys()
         self._queues.clear()
         self._queues.update(fresh)
@@ -124,7 +127,7 @@ class OverviewScreen(QueueWatch, BoardScreen):
         return "no device is at work" if self.desk.board.epoch else ""
 
     def _no_queue(self) -> str:
-        return "nothing waits" if self.desk.board.epoch else ""
+        return "nothing waits" if self._are_queues_known else ""
 
     def _no_event(self) -> str:
         return "nothing has happened since this dashboard was started" if self.desk.board.epoch else ""

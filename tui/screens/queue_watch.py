@@ -33,5 +33,5 @@ class QueueWatch(BoardScreen):
             status = await self.desk.ask("queue_status")
         except BenchfleetError:
             return  # the header says what is lost, and what is shown stays
-        self.show_queues(queues_of(status, self.desk.board.workers.values(), {}))
+        self.show_queues(queues_of(status, self.desk.board.workers.values()))
         self.desk.is_dirty = True

@@ -85,6 +85,7 @@ async def queue_status(request: web.Request) -> web.Response:
         {
             "worker_queues": status["workers"],
             "capability_queues": status["units"],
+            "oldest_waits_s": status["waits"],
             "tagged_queues": status["tagged"],
             "results_queue_size": status["results"],
             "waiting_for_retry": status["delayed"],
