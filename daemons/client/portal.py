@@ -8,16 +8,48 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator
-from concurrent.futures import Future
-from concurrent.futures import wait as wait_for
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
 
 FAREWELL_S: Final = 5.0
 """So long is waited for what was interrupted to end."""
 
+SLICE_S: Final = 0.5
+"""A lock that is waited for without end may miss a signal that comes while the waiting begins."""
+
 _END: Final[Any] = object()
+
+
+class _Outcome(Generic[T]):
+    """What becomes of work that another thread waits for. An interruption finds no lock half released: there is one."""
+
+    def __init__(self) -> None:
+        self._pending = threading.Lock()
+        self._pending.acquire()
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self.is_known = False
+
+    def settle(self, value: T | None, error: BaseException | None = None) -> None:
+        """It is known now."""
+        self._value, self._error, self.is_known = value, error, True
+        self._pending.release()
+
+    def wait(self) -> None:
+        """Return once it is known."""
+        while not self._pending.acquire(timeout=SLICE_S):
+            pass  # a signal that came just before the lock was waited for is handled now
+
+    def wait_a_little(self) -> None:
+        """Return once it is known, or when that takes too long."""
+        self._pending.acquire(timeout=FAREWELL_S)
+
+    def get(self) -> T:
+        """Return or raise it."""
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[return-value]  # it is known, and None is a T then
 
 
 class Portal:
@@ -27,7 +59,7 @@ class Portal:
         self._loop = asyncio.new_event_loop()
         self._closing = threading.Lock()
         self._is_closed = False
-        self._tasks: dict[Future[Any], asyncio.Task[Any]] = {}
+        self._tasks: dict[_Outcome[Any], asyncio.Task[Any]] = {}
         self._thread = threading.Thread(target=self._run, name="benchfleet-client", daemon=True)
         self._thread.start()
 
@@ -43,14 +75,15 @@ class Portal:
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """What `work` returns or raises. RuntimeError if the portal is closed, or called by what it runs."""
-        outcome: Future[T] = Future()
+        outcome: _Outcome[T] = _Outcome()
         try:
             self._schedule(work, outcome)
-            return outcome.result()
+            outcome.wait()
         finally:
-            if not outcome.done():  # the caller was interrupted, by Ctrl-C most likely
+            if not outcome.is_known:  # the caller was interrupted, by Ctrl-C most likely
                 self._loop.call_soon_threadsafe(self._cancel, work, outcome)
-                wait_for([outcome], FAREWELL_S)
+                outcome.wait_a_little()
+        return outcome.get()
 
     def iterate(self, items: AsyncIterator[T]) -> Generator[T]:
         """The items one by one. Whoever ends early ends what makes them."""
@@ -84,35 +117,35 @@ class Portal:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         await self._loop.shutdown_asyncgens()
 
-    def _schedule(self, work: Coroutine[Any, Any, T], outcome: Future[T]) -> None:
+    def _schedule(self, work: Coroutine[Any, Any, T], outcome: _Outcome[T]) -> None:
         with self._closing:  # what begins before the portal is closed is ended by that
             if not self._is_closed and not self.is_here:
                 self._loop.call_soon_threadsafe(self._begin, work, outcome)
                 return
         work.close()
         why = "this client is closed" if self._is_closed else "a client can't wait for itself"
-        outcome.set_exception(RuntimeError(why))
+        outcome.settle(None, RuntimeError(why))
 
-    def _begin(self, work: Coroutine[Any, Any, T], outcome: Future[T]) -> None:
+    def _begin(self, work: Coroutine[Any, Any, T], outcome: _Outcome[T]) -> None:
         task = self._loop.create_task(work)
         self._tasks[outcome] = task
         task.add_done_callback(lambda _: self._settle(outcome))
 
-    def _cancel(self, work: Coroutine[Any, Any, T], outcome: Future[T]) -> None:
+    def _cancel(self, work: Coroutine[Any, Any, T], outcome: _Outcome[T]) -> None:
         if task := self._tasks.get(outcome):
             task.cancel()
-        elif not outcome.done():  # the interruption came before it could begin
+        elif not outcome.is_known:  # the interruption came before it could begin
             work.close()
-            outcome.set_exception(RuntimeError("interrupted"))
+            outcome.settle(None, RuntimeError("interrupted"))
 
-    def _settle(self, outcome: Future[Any]) -> None:
+    def _settle(self, outcome: _Outcome[Any]) -> None:
         task = self._tasks.pop(outcome)
         if task.cancelled():
-            outcome.set_exception(RuntimeError("this client was closed meanwhile"))
+            outcome.settle(None, RuntimeError("this client was closed meanwhile"))
         elif error := task.exception():
-            outcome.set_exception(error)
+            outcome.settle(None, error)
         else:
-            outcome.set_result(task.result())
+            outcome.settle(task.result())
 
 
 async def _next(items: AsyncIterator[T]) -> T:

@@ -88,6 +88,7 @@ async def test_what_is_there_comes_first_then_each_change_once_and_the_end_last(
         [
             ready(4),
             event("job", job(2)),  # known
+            event("job", job(1, "running")),  # older than what is known
             event("job", job(6, "complete")),
             event("campaign", campaign(7)),
             event("campaign", campaign(8, "completed")),

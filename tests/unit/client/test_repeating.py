@@ -80,7 +80,8 @@ async def test_what_can_not_have_arrived_is_repeated_whatever_it_is(fake):
 
         async def trying(*args):
             if len(tried) == 3:
-                await back.__aenter__()
+                fake = await back.__aenter__()
+                fake.faults["campaign-1"].append(refusal(404, "not_found"))
             tried.append(await attempt(*args))
             return tried[-1]
 
@@ -88,6 +89,11 @@ async def test_what_can_not_have_arrived_is_repeated_whatever_it_is(fake):
         back = serving(FakeOrchestrator(), port)
         try:
             assert await client.reset() == {"status": "ok"}
+            tried.clear()
+            await back.__aexit__(None, None, None)
+            back = serving(FakeOrchestrator(), port)
+            with pytest.raises(errors.NotFound):  # and a removal that never arrived has removed nothing
+                await client.delete_campaign("campaign-1")
         finally:
             await back.__aexit__(None, None, None)
     assert len(tried) == 4
