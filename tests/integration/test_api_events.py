@@ -110,6 +110,20 @@ async def test_lists_say_which_events_they_hold(api, store):
         assert Position(document["epoch"], document["seq"]) == await store.events.position(), path
 
 
+@pytest.mark.parametrize("name", ["workers", "campaigns", "jobs"])
+async def test_what_a_list_says_was_read_before_its_content(api, store, monkeypatch, name):
+    """Otherwise what happens in between would be missed for ever by who applies what is newer."""
+    real, before = getattr(store.lists, name), await store.events.position()
+
+    async def late(*wanted, **more):
+        await api.worker("that comes in between")
+        return await real(*wanted, **more)
+
+    monkeypatch.setattr(store.lists, name, late)
+    document = (await api("GET", f"/{name}")).document
+    assert Position(document["epoch"], document["seq"]) == before
+
+
 async def test_cut_off_in_the_middle_it_goes_on_at_another_orchestrator_with_nothing_lost_or_twice(
     api, store, tmp_path, valkey_url
 ):
@@ -233,6 +247,29 @@ async def test_lost_messages_are_made_good_for_everybody(api, store, monkeypatch
         heard = await one.until(now)
         assert numbers(heard) == list(range(begin["seq"] + 1, now.seq + 1))
         assert await other.until(now) == heard
+
+
+async def test_what_was_read_from_the_log_is_not_told_again_when_the_orchestrator_hears_of_it(api, store, monkeypatch):
+    monkeypatch.setattr(broadcast, "LOOK_EVERY_S", 0.3)
+    real = broadcast.Broadcast._messages
+
+    async def deaf(self, channel):
+        async for message in real(self, channel):
+            if channel == "wake" or not message:
+                yield message
+
+    monkeypatch.setattr(broadcast.Broadcast, "_messages", deaf)
+    begin, worker = await store.events.position(), await api.worker()
+    async with listening(api) as one:
+        await one.event()
+        await job_done(api, worker)
+        async with listening(api, f"?after={begin}") as other:
+            await other.event()
+            heard = await other.until(await store.events.position())
+            await api.worker("later")
+            now = await store.events.position()
+            heard += await other.until(now)
+    assert numbers(heard) == list(range(begin.seq + 1, now.seq + 1))
 
 
 async def test_one_that_reads_nothing_is_bounded_and_told_what_it_missed(api, store, monkeypatch):

@@ -57,6 +57,7 @@ async def test_the_roles_are_as_the_documents_say():
         roles["POST", "/api/workers/{worker_id}/claim"] == roles["POST", "/api/jobs/{job_id}/result"] == {Role.WORKER}
     )
     assert roles.pop(("GET", "/api/events")) == {Role.VIEWER, Role.OPERATOR}
+    assert roles.pop(("GET", "/api/redis")) == {Role.OPERATOR}
     assert all(set(Role) == allowed for (method, _), allowed in roles.items() if method == "GET")
 
 

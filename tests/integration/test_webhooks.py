@@ -48,7 +48,7 @@ class Receiver:
             }
         )
         status = self.answers.pop(0) if self.answers else 204
-        headers = {"Location": f"{self.url}/elsewhere"} if status == 302 else {}
+        headers = {"Location": self.url} if status == 307 else {}
         return web.Response(status=status, headers=headers)
 
 
@@ -138,7 +138,7 @@ async def test_it_is_told_once_all_results_are_whole(api, receiver):
 
 
 async def test_it_is_sent_again_under_the_same_name_until_it_is_taken(api, receiver):
-    receiver.answers = [500, 302, 503]
+    receiver.answers = [500, 307, 503]
     campaign_id = await submit(api, receiver.url)
     await run(api, await api.worker())
     await webhook_becomes(api, campaign_id, status="delivered", attempts=4)
