@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from typing import Final
 
@@ -121,6 +122,9 @@ def _of_option(error: click.NoSuchOption) -> str:
 
 def main() -> None:
     """The program's entry: every error has become a sentence and an exit status when this ends."""
+    for stream in (sys.stdout, sys.stderr):  # what the locale can't spell is no reason to fail
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         status = _run()
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (the outermost edge of the program)

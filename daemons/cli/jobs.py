@@ -12,6 +12,7 @@ from daemons.cli.completing import campaign_names, job_names, unit_names, worker
 from daemons.cli.groups import ListGroup
 from daemons.cli.listing import Column, print_facts, print_listing, status
 from daemons.cli.moments import span_of
+from daemons.cli.naming import worker_id_of
 from daemons.cli.pages import collected, limit_option, more_of
 from daemons.cli.result_rows import with_unit
 from daemons.core.results import COLUMNS, cell
@@ -28,6 +29,7 @@ STATUSES = ("pending", "running", "complete", "failed", "cancelled")
     epilog=examples(
         "jobs",
         "jobs --campaign campaign-1736432000123456 --status failed",
+        "jobs --worker mac-mini-3 --limit 20",
         "jobs show campaign-1736432000123456-job-0",
     ),
 )
@@ -40,9 +42,7 @@ def jobs() -> None:
     "--campaign", "campaign_id", metavar="CAMPAIGN", shell_complete=campaign_names, help="Those of this campaign alone."
 )
 @click.option("--status", type=click.Choice(STATUSES), help="Those of this status alone.")
-@click.option(
-    "--worker", "worker_id", metavar="WORKER", shell_complete=worker_names, help="Those of this device alone."
-)
+@click.option("--worker", metavar="WORKER", shell_complete=worker_names, help="Those of this device alone.")
 @click.option(
     "--on", "compute_unit", metavar="UNIT", shell_complete=unit_names, help="Those for this compute unit alone."
 )
@@ -52,11 +52,12 @@ def jobs() -> None:
 @limit_option
 @json_option
 @asks_a_server
-def list_(server: Server, *, limit: int, as_json: bool, **filters: Any) -> int:
-    """List jobs: of the newest campaign first."""
+def list_(server: Server, *, worker: str | None, limit: int, as_json: bool, **filters: Any) -> int:
+    """List jobs: of the newest campaign first. A WORKER is an identifier or a device's name."""
 
     async def work(client: Client) -> None:
-        listing = await collected(client.jobs, "jobs", limit, **filters)
+        worker_id = None if worker is None else await worker_id_of(client, worker)
+        listing = await collected(client.jobs, "jobs", limit, worker_id=worker_id, **filters)
         if as_json:
             print_json(listing)
             return

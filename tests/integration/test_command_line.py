@@ -240,6 +240,7 @@ def _read(controller, seen):
     [
         (("campaigns", "--limit", "3"), "/campaigns?limit=3"),
         (("jobs", "--status", "complete", "--limit", "2"), "/jobs?status=complete&limit=2"),
+        (("jobs", "--worker", "linux-7", "--limit", "2"), "/jobs?worker_id={linux-7}&limit=2"),
         (("models",), "/models"),
         (("queue",), "/queue/status"),
     ],
@@ -247,7 +248,17 @@ def _read(controller, seen):
 def test_json_is_the_answer_of_the_api(fleet, model, arguments, path):
     for _ in range(4):
         document(fleet("submit", model, "--wait", "--json"))
+    path = path.format_map(workers_of(fleet))
     until(lambda: document(fleet(*arguments, "--json")) == fleet.api("GET", path)[1], "nothing to happen in between")
+
+
+def test_a_locale_that_can_not_spell_everything_is_no_reason_to_fail(fleet, model):
+    campaign = document(fleet("submit", model, "--wait", "--json", "--name", "größer ± 日本"))["campaign_id"]
+    environ = environment(BENCHFLEET_URL=fleet.url, PYTHONIOENCODING="iso-8859-1")
+    show = [*BENCHFLEET, "campaigns", "show", campaign]
+    done = subprocess.run(show, env=environ, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "größer ± ??".encode("iso-8859-1") in done.stdout
 
 
 def test_lists_are_fetched_page_by_page_as_far_as_they_are_wanted(fleet, model, monkeypatch):
