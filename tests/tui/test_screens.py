@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
+
 import pytest
 
+import tui.screens
 from daemons.core.errors import Conflict, OrchestratorUnavailable
 from tests.support.board_documents import campaign, event, job, worker
 from tests.support.dashboard import (
@@ -17,6 +21,7 @@ from tests.support.dashboard import (
     tell_snapshot,
 )
 from tui.actions import ACTIONS, EVERYWHERE, ROWS, actions_of
+from tui.app import Dashboard
 from tui.board.told import Link
 from tui.screens.base import BoardScreen
 from tui.screens.confirm import ConfirmScreen
@@ -64,23 +69,21 @@ async def test_the_five_screens_are_reached_by_their_numbers_and_remember_where_
         assert rows(pilot.app)
 
 
-async def test_every_action_has_its_method_where_it_works():
-    app = dashboard(populated())
-    async with app.run_test(size=SIZE) as pilot:
-        seen = {EVERYWHERE, ROWS}
-        for path in (("1",), ("2",), ("enter",), ("escape", "3"), ("enter",), ("enter",), ("4",), ("enter",), ("5",)):
-            await pilot.press(*path)
-            await settle(pilot)
-            screen = app.screen
-            assert isinstance(screen, BoardScreen)
-            seen |= set(screen.CONTEXTS)
-            for action in actions_of(*screen.CONTEXTS):
-                assert callable(getattr(screen, f"action_{action.name}")), (screen, action.name)
-        for action in actions_of(EVERYWHERE):
-            assert callable(getattr(app, f"action_{action.name}"))
-        for action in actions_of(ROWS):
-            assert callable(getattr(RowTable, f"action_{action.name}"))
-        assert {context for action in ACTIONS for context in action.contexts} <= seen
+def family(kind):
+    return [kind, *(one for child in kind.__subclasses__() for one in family(child))]
+
+
+def test_every_action_has_its_method_where_it_works_and_every_context_a_screen():
+    for module in Path(tui.screens.__file__).parent.glob("*.py"):
+        importlib.import_module(f"tui.screens.{module.stem}")
+    seen = {EVERYWHERE, ROWS}
+    for screen in family(BoardScreen):
+        seen |= set(screen.CONTEXTS)
+        for action in actions_of(*screen.CONTEXTS):
+            assert callable(getattr(screen, f"action_{action.name}", None)), (screen, action.name)
+    for kind, context in ((Dashboard, EVERYWHERE), (RowTable, ROWS)):
+        assert all(callable(getattr(kind, f"action_{action.name}")) for action in actions_of(context))
+    assert {context for action in ACTIONS for context in action.contexts} <= seen
 
 
 async def test_devices_are_sorted_and_filtered_and_the_cursor_stays_on_its_device():
