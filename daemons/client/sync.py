@@ -195,6 +195,7 @@ class SyncClient(_Facade):
     redis_address = _waiting(Client.redis_address)
     reset = _waiting(Client.reset)
     openapi = _waiting(Client.openapi)
+    metrics = _waiting(Client.metrics)
 
     register = _waiting(Client.register)
     claim = _waiting(Client.claim)

@@ -27,3 +27,7 @@ class System(Connection):
     async def openapi(self) -> Document:
         """The API's own document, OpenAPI 3.1."""
         return await self._get("openapi.json")
+
+    async def metrics(self) -> str:
+        """The fleet and this orchestrator in numbers, as Prometheus reads them."""
+        return (await self._send("GET", "/metrics")).decode()

@@ -144,4 +144,5 @@ async def test_the_orchestrator_tells_of_itself(client):
     assert (await client.health())["status"] == "healthy"
     assert (await client.openapi())["openapi"].startswith("3.1")
     assert (await client.monitoring_stats())["fleet"]["retries"] == 0
+    assert "# TYPE benchfleet" in await client.metrics()
     assert (await client.reset())["status"] == "reset"
