@@ -44,6 +44,8 @@ class _Failure(NamedTuple):
     error: BenchfleetError
     may_pass: bool
     never_arrived: bool
+    has_new_token: bool = False
+    """The token was refused, and its file holds another one now."""
     cause: BaseException | None = None
 
 
@@ -132,6 +134,8 @@ class Connection:
                 return answer
             if may_be_done and method == "DELETE" and isinstance(answer.error, NotFound):
                 return b""
+            if answer.has_new_token:
+                continue
             may_be_done |= not answer.never_arrived
             is_worth_it = answer.may_pass and (may_repeat or answer.never_arrived)
             delay_s = patience.delay_s(clock(), asked_to_wait(answer.error)) if is_worth_it else None
@@ -149,15 +153,17 @@ class Connection:
         extra_s: float,
     ) -> bytes | _Failure:
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S + extra_s, sock_connect=CONNECT_TIMEOUT_S)
+        token = self._credential.token
         sent = self._headers(has_body=data is not None) | dict(headers)
         try:
             async with await self._request(method, path, query, data=data, headers=sent, timeout=timeout) as answer:
                 content = await answer.read()
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-            return _Failure(silence(self._base, error), may_pass(error), never_arrived(error), error)
+            return _Failure(silence(self._base, error), may_pass(error), never_arrived(error), cause=error)
         if answer.ok and answer.status < 300:
             return content
-        return _Failure(self._refusal(answer, content), answer.status in PASSING, never_arrived=False)
+        refused = self._refusal(answer, content)
+        return _Failure(refused, answer.status in PASSING, never_arrived=False, has_new_token=self._has_new(token))
 
     @asynccontextmanager
     async def stream(
@@ -172,15 +178,24 @@ class Connection:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A 2xx answer whose body is read bit by bit, each within `answer_in_s`, as is its beginning. Tried once."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=answer_in_s)
-        sent = self._headers(has_body=False) | {"Accept-Encoding": "identity"} | dict(headers or {})
-        try:
-            answer = await self._request(method, path, query, data=data, headers=sent, timeout=timeout)
-        except (aiohttp.ClientError, OSError) as error:
-            raise silence(self._base, error) from error
-        async with answer:
-            if not (answer.ok and answer.status < 300):
-                raise await self._read_refusal(answer)
-            yield answer
+        plain = {"Accept-Encoding": "identity"} | dict(headers or {})
+        while True:
+            token = self._credential.token
+            sent = self._headers(has_body=False) | plain
+            try:
+                answer = await self._request(method, path, query, data=data, headers=sent, timeout=timeout)
+            except (aiohttp.ClientError, OSError) as error:
+                raise silence(self._base, error) from error
+            async with answer:
+                if answer.ok and answer.status < 300:
+                    yield answer
+                    return
+                refused = await self._read_refusal(answer)
+            if not self._has_new(token) or isinstance(data, AsyncIterator):  # what was sent can't be sent again
+                raise refused
+
+    def _has_new(self, token: str | None) -> bool:
+        return self._credential.token != token
 
     async def _read_refusal(self, answer: aiohttp.ClientResponse) -> BenchfleetError:
         try:

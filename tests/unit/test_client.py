@@ -129,10 +129,11 @@ async def test_a_replaced_token_is_read_again(tmp_path, fake):
     fake.faults["health"].append(refusal(401, "not_authenticated"))
     async with Client(fake.url, token) as client:
         token.write_text("new\n")
+        await client.health()
+        fake.faults["health"].append(refusal(401, "not_authenticated"))
         with pytest.raises(errors.NotAuthenticated):
             await client.health()
-        await client.health()
-    assert [headers["Authorization"] for headers in fake.headers] == ["Bearer old", "Bearer new"]
+    assert [headers["Authorization"] for headers in fake.headers] == ["Bearer old", *["Bearer new"] * 2]
 
 
 @pytest.mark.parametrize("url", ["localhost:5000", "ftp://host", "http://", "http://user:secret@host", "http://[::1"])

@@ -130,10 +130,22 @@ async def test_another_patience_shares_connection_and_token(fake, tmp_path):
     async with Client(fake.url, token) as client:
         token.write_text("new")
         fake.faults["workers"].append(refusal(401, "not_authenticated"))
-        with pytest.raises(errors.NotAuthenticated):
-            await client.with_patience(0).workers()
+        await client.with_patience(0).workers()
         await client.workers()
-    assert [headers["Authorization"] for headers in fake.headers] == ["Bearer old", "Bearer new"]
+    assert [headers["Authorization"] for headers in fake.headers] == ["Bearer old", *["Bearer new"] * 2]
+
+
+async def test_a_token_that_was_replaced_is_shown_to_a_stream_as_well(fake, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("old")
+    async with Client(fake.url, token) as client:
+        token.write_text("new")
+        fake.faults["results"].append(refusal(401, "not_authenticated"))
+        fake.answers["results"] = lambda: web.Response(text='{"JobId": "a"}\n')
+        assert [record async for record in client.iter_records("campaign-1")] == [{"JobId": "a"}]
+        fake.faults["results"].append(refusal(401, "not_authenticated"))
+        with pytest.raises(errors.NotAuthenticated):
+            await anext(client.iter_records("campaign-1"))
 
 
 async def test_parameters_are_sent_as_the_api_reads_them(client, fake):
