@@ -45,12 +45,12 @@ class Broadcast:
         """
         place = after
         async for message in self._messages("events"):
-            if place is None:
-                place = await self._events.position()
+            if place is None or message == _BEGUN:
+                now = await self._events.position()  # that a subscription stands says little: scripts may fail yet
+                place = place or now
                 yield ready(place)
-                continue
-            if message == _BEGUN:
-                yield ready(place)
+                if place == now:
+                    continue
             async for event in self._heard(message, place):
                 yield event
                 place = event.position

@@ -8,6 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
+from daemons.core.errors import StoreUnavailable
 from daemons.core.events import Position
 from daemons.core.models import Progress
 from daemons.store import broadcast, open_store
@@ -135,6 +136,19 @@ async def test_a_subscription_that_begins_again_is_a_reason_to_look(drive, monke
         ready, missed = await told(stream, 2)
     assert (ready.type, ready.position) == ("ready", begin.position)
     assert missed.position == await drive.store.events.position()
+
+
+async def test_a_server_that_takes_subscriptions_and_nothing_else_is_away(drive, monkeypatch):
+    """As one does while it reads its file."""
+    begin = await drive.store.events.position()
+
+    async def loading(*_, **__):
+        raise StoreUnavailable("LOADING")
+
+    monkeypatch.setattr(drive.store.events, "_read", loading)
+    async with aclosing(drive.store.broadcast.events(begin)) as stream:
+        with pytest.raises(StoreUnavailable):
+            await told(stream, 1)
 
 
 async def test_where_the_log_does_not_reach_back_everything_must_be_fetched_again(drive):
