@@ -16,6 +16,7 @@ Document = dict[str, Any]
 
 BAR_WIDTH: Final = 24
 JOB_BAR_WIDTH: Final = 12
+STEPS: Final = 100
 MOST_JOBS: Final = 8
 """So many running jobs have a line of their own."""
 
@@ -63,8 +64,12 @@ def summary(campaign: Document) -> str:
 class Following:
     """One campaign as its events tell of it."""
 
-    def __init__(self, campaign: Document, estimate_s: float | None = None, now_s: float = 0.0) -> None:
+    def __init__(
+        self, campaign: Document, estimate_s: float | None = None, now_s: float = 0.0, *, has_jobs: bool = True
+    ) -> None:
+        """Without jobs, of which there may be very many, a line is worth each hundredth of them."""
         self.campaign = campaign
+        self._has_jobs = has_jobs
         self.names: dict[str, str] = {}
         """Identifier of a device → what people call it."""
         self._running: dict[str, Document] = {}
@@ -96,7 +101,10 @@ class Following:
         if ended > before and at is not None and created_at is not None:
             each_s = max(0.0, seconds_between(created_at, at)) / ended
             self._ends_at_s = now_s + each_s * (state["total_jobs"] - ended)
-        return None
+        steps = [number * STEPS // state["total_jobs"] for number in (before, ended)]
+        if self._has_jobs or steps[0] == steps[1]:
+            return None
+        return f"{state['campaign_id']}: {ended:,}/{state['total_jobs']:,} jobs, {', '.join(counts(state))}"
 
     def _take_job(self, job: Document) -> str | None:
         job_id, status = job["job_id"], JobStatus(job["status"])

@@ -89,7 +89,7 @@ async def _submit(client: Client, order: Order) -> int | None:
         if not order.manner.as_json:
             click.echo(f"`benchfleet watch {answer['campaign_id']}` follows it.")
         return None
-    manner = order.manner._replace(estimate_s=answer.get("estimate_s"))
+    manner = order.manner._replace(estimate_s=answer.get("estimate_s"), is_new=True)
     return await follow_to_end(client, answer["campaign_id"], manner)
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 REPAINT_S: Final = 0.25
+MOST_JOBS: Final = 5000
+"""The jobs of a larger campaign are counted, and not followed one by one."""
 PATIENCE_S: Final = 60.0
 """An orchestrator that is away while a campaign is followed is waited for so long."""
 
@@ -39,6 +41,8 @@ class Manner(NamedTuple):
     timeout_s: float | None = None
     estimate_s: float | None = None
     """How long it may take, from history."""
+    is_new: bool = False
+    """It was submitted just now: what its jobs have done is told, however fast they were."""
 
 
 async def follow_to_end(client: Client, campaign_id: str, manner: Manner) -> int:
@@ -69,11 +73,13 @@ def _goes_on(campaign_id: str) -> str:
 async def _followed(client: Client, campaign_id: str, manner: Manner) -> Document:
     """The campaign's document once it has ended."""
     clock = asyncio.get_running_loop().time
-    following = Following(await client.campaign(campaign_id), manner.estimate_s, clock())
-    async with (
-        _display(following, as_json=manner.as_json) as say,
-        aclosing(client.campaign_of(campaign_id).follow(patience_s=PATIENCE_S)) as events,
-    ):
+    campaign = await client.campaign(campaign_id)
+    has_jobs = campaign["total_jobs"] <= MOST_JOBS
+    following = Following(campaign, manner.estimate_s, clock(), has_jobs=has_jobs)
+    if following.has_ended and not manner.is_new:
+        return campaign
+    coming = client.campaign_of(campaign_id).follow(with_jobs=has_jobs, patience_s=PATIENCE_S)
+    async with _display(following, as_json=manner.as_json) as say, aclosing(coming) as events:
         async for event in events:
             if event.type == EventType.JOB:
                 await _learn_name(client, following, event.state["worker_id"])

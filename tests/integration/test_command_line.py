@@ -167,6 +167,14 @@ def test_an_ended_campaign_can_be_watched_too(fleet, model):
     assert f"{campaign} (net.onnx): completed" in fleet("watch", campaign).out
 
 
+def test_the_jobs_of_a_large_campaign_are_counted_and_not_told_one_by_one(fleet, model, monkeypatch):
+    monkeypatch.setattr(waiting, "MOST_JOBS", 1)
+    ended = fleet("submit", model, "--every-device", "--wait")
+    assert ended.status == 0, ended.err
+    assert "-job-" not in ended.out
+    assert "completed; 2 jobs: 2 complete" in ended.out
+
+
 def test_waiting_has_an_end_if_one_is_named(fleet, model):
     ended = fleet("submit", model, "--on", "GPU (ONNX)", "--wait", "--json", "--timeout", "0.3")
     assert (ended.status, ended.out) == (1, "")

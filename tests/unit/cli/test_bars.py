@@ -133,6 +133,16 @@ def test_the_time_left_is_told_by_history_first_and_by_the_campaign_itself_then(
     assert "left" not in following.frame(2000.0, ASCII)[0], "longer than thought: nothing is claimed"
 
 
+def test_of_very_many_jobs_each_hundredth_is_a_line():
+    following = Following(a_campaign(pending=1000), has_jobs=False)
+    ended = [a_campaign(done + 1, complete=done, pending=1000 - done) for done in range(1, 1001)]
+    told = [following.apply(event("campaign", state, at=BEGAN), 0) for state in ended]
+    lines = [line for line in told if line]
+    assert len(lines) == 100
+    assert lines[0] == f"{ID}: 10/1,000 jobs, 10 complete"
+    assert lines[-1] == f"{ID}: 1,000/1,000 jobs, 1,000 complete"
+
+
 def test_an_older_state_changes_nothing():
     following = Following(a_campaign(version=5, complete=1, pending=1))
     following.apply(event("campaign", a_campaign(version=4, pending=2), at=BEGAN), 0)
