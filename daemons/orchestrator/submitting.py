@@ -81,7 +81,7 @@ def _whole_estimate(expected: Outlook) -> float | None:
 async def _answer_again(store: Store, campaign_id: str) -> answers.SubmittedCampaign:
     """A campaign that was made before, as it is now; what is to be expected is that of its waiting jobs."""
     campaign, models = await store.campaigns.get(campaign_id), await store.models.all(campaign_id)
-    jobs = await store.lists.specs(campaign_id)
+    jobs = await store.campaigns.specs(campaign_id)
     made = CampaignRequest(model_url=models[0].url, jobs=[spec for _, spec in jobs], name=campaign["name"])
     waiting = (spec for status, spec in jobs if status == JobStatus.PENDING)
     pins = {model.url: model.sha256 for model in models if model.sha256 is not None}

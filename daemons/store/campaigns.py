@@ -18,6 +18,9 @@ from daemons.store.lua import Scripts, translated_errors
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+PORTION: Final = 5000
+"""So many jobs are read at a time: other requests are answered in between."""
+
 REMEMBER_KEYS_S: Final = 7 * 24 * 3600
 """How long an `Idempotency-Key` is known."""
 
@@ -133,6 +136,20 @@ class Campaigns:
     async def get(self, campaign_id: str) -> dict[str, Any]:
         """One campaign's view, or NotFound."""
         return campaign_view(await self._state(campaign_id))
+
+    async def specs(self, campaign_id: str) -> list[tuple[str, JobSpec]]:
+        """The status and the spec of each job of a campaign, in their order; none of a campaign that is not there."""
+        with translated_errors():
+            texts: Any = await self._redis.hgetall(f"{self._campaign_key(check_campaign_id(campaign_id))}:specs")
+        specs = {index: msgspec.json.decode(text, type=JobSpec) for index, text in texts.items()}
+        found: list[tuple[str, JobSpec]] = []
+        position, count = 0, PORTION
+        while count == PORTION:
+            answer = await self._scripts.run("job_states", campaign_id=campaign_id, start=position, limit=PORTION)
+            jobs = list(zip(answer.get("statuses", []), answer.get("specs", []), strict=True))
+            found.extend((status, specs[spec]) for status, spec in jobs if spec in specs)  # it may go meanwhile
+            position, count = position + len(jobs), len(jobs)
+        return found
 
     async def cancel(self, campaign_id: str) -> dict[str, Any]:
         """Cancel what has not ended: ``{status, cancelled, stopping}``, or NotFound."""

@@ -187,12 +187,6 @@ class Lists:
                 begun = portion.end.campaign
                 yield [_row(portion.campaign, *job) for job in portion.jobs if wanted.takes(*job[1:])]
 
-    async def specs(self, campaign_id: str) -> list[tuple[str, JobSpec]]:
-        """The status and the spec of each job of a campaign, in their order; or NotFound."""
-        wanted = JobFilter(campaign_ids=(campaign_id,))
-        portions = [portion async for portion in self._portions(wanted, None, PORTION)]
-        return [(state["status"], spec) for portion in portions for _, state, spec in portion.jobs]
-
     async def workers(
         self,
         limit: int,
