@@ -29,7 +29,7 @@ from tui.screens.campaign import CampaignScreen
 from tui.screens.choosing import ChoosingScreen
 from tui.screens.sending import LocalFiles, Sending, problem_of_file
 from tui.widgets.campaign_form import CampaignForm, HintLine
-from tui.widgets.fields import Press
+from tui.widgets.fields import Press, Ticks
 
 PAUSE_S: Final = 0.15
 """So long nothing is typed before what stands there is checked."""
@@ -153,7 +153,7 @@ class NewCampaignScreen(BoardScreen):
 
     def on_key(self, event: Key) -> None:
         """Up and down lead from field to field, where they do nothing else."""
-        if event.key in ("up", "down"):
+        if event.key in ("up", "down") and not isinstance(self.focused, Ticks):
             event.stop()
             self.focus_next() if event.key == "down" else self.focus_previous()
 
