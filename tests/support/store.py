@@ -81,9 +81,8 @@ async def comes_true(question: Callable[[], Awaitable[T]], what: str, timeout_s:
 async def dump(store: Store, *, without: tuple[str, ...] = OF_DUTIES) -> dict[str, Any]:
     """Every key of the store and what it holds."""
     redis, prefix = store.server._redis, store.server._prefix
-    keys = [
-        key async for key in redis.scan_iter(as_glob(prefix), count=1000) if key.removeprefix(prefix) not in without
-    ]
+    names = await redis.keys(as_glob(prefix))  # all of one moment, which a scan's are not
+    keys = [key for key in names if key.removeprefix(prefix) not in without]
     kinds = await _in_one_trip(redis, [("type", key) for key in keys])
     contents = await _in_one_trip(redis, [(_READERS[kind], key) for kind, key in zip(kinds, keys, strict=True)])
     return {key.removeprefix(prefix): content for key, content in zip(keys, contents, strict=True)}
