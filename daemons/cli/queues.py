@@ -2,54 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from daemons.cli.asking import HELP, Server, ask, asks_a_server, examples, json_option, print_json
-from daemons.cli.listing import Cell, Column, print_facts, print_listing
+from daemons.cli.listing import Cell, Column, Row, print_facts, print_listing
+from daemons.cli.moments import span
 
 if TYPE_CHECKING:
     from daemons.client import Client
+    from daemons.core.answers_fleet import Worker
 
 TAKES = ("active", "busy", "cleanup")
 """Statuses of devices that take jobs, now or when they are free."""
+OLDEST = Column("oldest", is_number=True)
+WAITING = Column("waiting", is_number=True)
+DEVICES = Column("devices", is_number=True)
 
 
 @click.command(context_settings=HELP, epilog=examples("queue", "queue --json"))
 @json_option
 @asks_a_server
 def queue(server: Server, *, as_json: bool) -> int:
-    """Show what waits: for each compute unit with the devices that could take it, and for single devices."""
+    """Show what waits: for each compute unit with the devices that could take it, for tags, and for single devices."""
 
     async def work(client: Client) -> None:
         status = await client.queue_status()
         if as_json:
             print_json(status)
             return
-        able: dict[str, int] = {}
-        async for worker in client.iter_workers():
-            if worker.status in TAKES and not worker.drained:
-                for unit in worker.capabilities:
-                    able[unit] = able.get(unit, 0) + 1
-        _print(status, able)
+        _print(
+            status, [worker async for worker in client.iter_workers() if worker.status in TAKES and not worker.drained]
+        )
 
     return ask(server, work)
 
 
-def _print(status: dict[str, Any], able: dict[str, int]) -> None:
-    waiting: dict[str, int] = status["capability_queues"]
-    columns = [Column("unit"), Column("waiting", is_number=True), Column("devices", is_number=True)]
-    rows = [
-        (unit, waiting.get(unit, 0), _devices(waiting.get(unit, 0), able.get(unit, 0)))
-        for unit in sorted({*waiting, *able})
-    ]
-    print_listing(columns, rows, "There is no device, and nothing waits.")
-    single = [(name, one["device_name"], one["queue_size"]) for name, one in status["worker_queues"].items()]
-    if single := [row for row in single if row[2]]:
+def _print(status: dict[str, Any], able: Sequence[Worker]) -> None:
+    print_listing(
+        [Column("unit"), WAITING, OLDEST, DEVICES], units_of(status, able), "There is nothing, and no device."
+    )
+    if tagged := tagged_of(status, able):
         click.echo()
-        columns = [Column("worker"), Column("device", shrinks=True), Column("waiting", is_number=True)]
-        print_listing(columns, single, "")
+        print_listing([Column("unit"), Column("tags"), WAITING, OLDEST, DEVICES], tagged, "")
+    if single := single_of(status):
+        click.echo()
+        print_listing([Column("worker"), Column("device", shrinks=True), WAITING, OLDEST], single, "")
     click.echo()
     print_facts(
         {
@@ -60,6 +60,48 @@ def _print(status: dict[str, Any], able: dict[str, int]) -> None:
     )
 
 
-def _devices(waiting: int, able: int) -> Cell:
+def units_of(status: dict[str, Any], able: Sequence[Worker]) -> list[Row]:
+    """What waits for each compute unit, with whatever tags."""
+    waiting: dict[str, int] = status["capability_queues"]
+    units = sorted({*waiting, *(unit for worker in able for unit in worker.capabilities)})
+    return [
+        (unit, waiting.get(unit, 0), _oldest(status, unit), _devices(waiting.get(unit, 0), able, unit))
+        for unit in units
+    ]
+
+
+def tagged_of(status: dict[str, Any], able: Sequence[Worker]) -> list[Row]:
+    """What of that waits for devices with tags."""
+    return [
+        (
+            one["compute_unit"],
+            ", ".join(one["tags"]),
+            one["queue_size"],
+            _age(one["oldest_wait_s"]),
+            _devices(one["queue_size"], able, one["compute_unit"], one["tags"]),
+        )
+        for one in status["tagged_queues"]
+    ]
+
+
+def single_of(status: dict[str, Any]) -> list[Row]:
+    """What waits for one device alone, where something does."""
+    return [
+        (name, one["device_name"], one["queue_size"], _oldest(status, name))
+        for name, one in status["worker_queues"].items()
+        if one["queue_size"]
+    ]
+
+
+def _oldest(status: dict[str, Any], place: str) -> str:
+    return _age(status["oldest_waits_s"].get(place))
+
+
+def _age(seconds: float | None) -> str:
+    return "" if seconds is None else span(seconds)
+
+
+def _devices(waiting: int, able: Sequence[Worker], unit: str, tags: Sequence[str] = ()) -> Cell:
     """How many could take it; in red where something waits in vain."""
-    return Cell(str(able), "red" if waiting and not able else "")
+    number = sum(unit in worker.capabilities and set(tags) <= set(worker.tags) for worker in able)
+    return Cell(str(number), "red" if waiting and not number else "")
