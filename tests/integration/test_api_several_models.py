@@ -8,7 +8,7 @@ import hashlib
 import pytest
 
 from tests.support.model_server import serving_models
-from tests.support.store import CPU, URL
+from tests.support.store import CPU, URL, dump
 
 BYTES = {"Content-Type": "application/octet-stream"}
 OTHER, THIRD = "http://models.example/dir/other.onnx", "http://me:secret@models.example/third.onnx"
@@ -87,6 +87,13 @@ async def test_one_model_named_twice_is_one_model(api):
     campaign = await made(api, model_url=URL, jobs=jobs_with(URL, None), matrix={"compute_units": [CPU]})
     shown = (await api("GET", f"/campaigns/{campaign}")).document
     assert (shown["models_total"], len(shown["models"])) == (1, 1)
+
+
+async def test_a_campaign_that_is_deleted_takes_its_models_along(api, store):
+    campaign = await made(api, model_url=URL, jobs=jobs_with(None, OTHER))
+    await api("POST", f"/campaigns/{campaign}/cancel")
+    assert (await api("DELETE", f"/campaigns/{campaign}")).status == 200
+    assert [key for key in await dump(store) if campaign in key] == []
 
 
 async def test_passwords_in_the_addresses_of_models_are_shown_to_the_device_alone(api):

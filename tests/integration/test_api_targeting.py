@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from daemons.store import campaigns
 from tests.support.store import CPU, GPU, URL, dump
 
 
@@ -203,6 +204,13 @@ async def test_many_at_once_with_the_same_key_make_one_campaign_and_get_the_same
     campaign = {"jobs": [{"compute_unit": CPU, "devices": "every"}], "key": "k"}
     answers = await asyncio.gather(*(made(api, **campaign) for _ in range(8)))
     assert all(answer == answers[0] for answer in answers)
+
+
+@pytest.mark.parametrize("count", [1, 3, 4])
+async def test_a_campaign_sent_again_is_answered_whole_however_many_jobs_are_read_at_a_time(api, monkeypatch, count):
+    monkeypatch.setattr(campaigns, "PORTION", 2)
+    campaign = {"jobs": [tagged(threads=1 + number) for number in range(count)], "key": "k"}
+    assert await made(api, **campaign) == await made(api, **campaign)
 
 
 async def test_whoever_looked_too_early_for_the_same_key_gets_what_was_made_meanwhile(api, monkeypatch):
