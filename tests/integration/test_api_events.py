@@ -306,6 +306,17 @@ async def test_one_that_takes_nothing_for_too_long_is_cut_off(api, store, monkey
         await comes_true(lambda: asyncio.sleep(0, len(api.parts.feed) == 0), "the listener to be cut off")
 
 
+async def test_a_subscription_that_is_cut_is_made_again_and_nobody_notices(api, store):
+    worker = await api.worker()
+    async with listening(api) as heard:
+        begin = await heard.event()
+        for _ in range(3):
+            await store.server._redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+            await job_done(api, worker)
+        now = await store.events.position()
+        assert numbers(await heard.until(now)) == list(range(begin["seq"] + 1, now.seq + 1))
+
+
 async def test_one_subscription_serves_all_and_ends_with_the_last_of_them(api, store, monkeypatch):
     monkeypatch.setattr(feed, "KEEP_ALIVE_S", 0.05)  # that one is gone shows when it is sent something
 
