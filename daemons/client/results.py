@@ -28,7 +28,10 @@ class _Page(msgspec.Struct, frozen=True):
 
 
 class ResultFilters(TypedDict, total=False):
-    """Which results: those of these campaigns, this status, compute unit and device, and since that time, alone."""
+    """Which results: those of these campaigns, this status, compute unit and device, and since that time, alone.
+
+    A time without a zone is this machine's.
+    """
 
     campaign_id: str | Sequence[str] | None
     status: str | None

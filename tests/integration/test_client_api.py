@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 
 import pytest
 
@@ -78,6 +79,8 @@ async def test_records_hold_numbers_as_numbers_and_nothing_for_what_is_not_known
     assert await client.records_all() == records
     assert await client.records_all(worker_id=worker, status="Failed", campaign_id=[campaign_id]) == records[2:]
     assert await client.records_all(since="2100-01-01T00:00:00Z") == []
+    for since in (datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 1)):  # noqa: DTZ001 (this machine's time, then)
+        assert await client.records_all(since=since) == records
     assert len((await client.results_all(status="Complete")).splitlines()) == 3
 
 

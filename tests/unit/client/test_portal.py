@@ -76,7 +76,7 @@ def test_an_interrupted_call_is_cancelled_and_the_portal_stays_usable(portal):
             waiting.set()
             await asyncio.Event().wait()
         finally:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.05)
             told.append("put in order")
 
     interrupt_when(waiting)
@@ -121,6 +121,15 @@ def test_closing_ends_what_other_threads_wait_for(portal):
     portal.close()
     other.join()
     assert raised == [True]
+
+
+def test_closing_ends_what_is_iterated_over(portal):
+    told = []
+    items = portal.iterate(numbers(told))
+    assert next(items) == 0
+    portal.close()
+    assert told == ["ended"]
+    items.close()
 
 
 def test_what_is_closed_says_so_and_is_closed_twice(portal):

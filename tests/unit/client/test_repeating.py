@@ -99,6 +99,22 @@ async def test_what_can_not_have_arrived_is_repeated_whatever_it_is(fake):
     assert len(tried) == 4
 
 
+async def test_what_is_wrong_with_the_address_does_not_pass(fake):
+    """No TLS is spoken there, and none will be."""
+    tried = []
+    async with Client(fake.url.replace("http:", "https:"), patience_s=5) as client:
+        attempt = client._attempt
+
+        async def trying(*args):
+            tried.append(args)
+            return await attempt(*args)
+
+        client._attempt = trying
+        with pytest.raises(errors.OrchestratorUnavailable):
+            await client.workers()
+    assert len(tried) == 1
+
+
 async def test_retry_after_is_heeded_as_far_as_patience_goes(client, fake):
     answer = refusal(503, "store_unavailable")
     answer.headers["Retry-After"] = "31"
