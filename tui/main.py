@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -37,13 +39,31 @@ class Wanted(Struct, frozen=True, kw_only=True):
     preferences: Preferences = Preferences()
 
 
-async def run(wanted: Wanted) -> int:
-    """The dashboard, until it is quit; its exit status. ConfigInvalid before anything is drawn."""
+async def run(wanted: Wanted, stop: asyncio.Event | None = None) -> int:
+    """The dashboard, until it is quit or told to end, by `stop` or a signal; its exit status.
+
+    ConfigInvalid before anything is drawn.
+    """
+    stop = stop or _told_to_end()
     async with AsyncExitStack() as stack:
         dashboard = await (_replaying(wanted, wanted.replay) if wanted.replay else _live(wanted, stack))
         dashboard.serve(lambda: tidy(dashboard.idle_s))
+        dashboard.serve(lambda: _end_with(dashboard, stop))
         status = await dashboard.run_async()
         return dashboard.return_code or status or 0
+
+
+def _told_to_end() -> asyncio.Event:
+    """Set by a signal, or when the terminal has gone: whatever ends it, the terminal is left as it was."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _end_with(dashboard: Dashboard, stop: asyncio.Event) -> None:
+    await stop.wait()
+    dashboard.exit(0)
 
 
 async def _replaying(wanted: Wanted, path: Path) -> Dashboard:

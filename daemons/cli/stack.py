@@ -14,7 +14,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 import msgspec
 import structlog
@@ -64,7 +64,7 @@ class Program:
         name: str,
         command: Sequence[str],
         environ: Mapping[str, str],
-        output: IO[bytes] | None,
+        output: IO[Any] | None,
         listening: socket.socket | None = None,
     ) -> None:
         """`listening` is handed down to the process: while it is started again, connections wait in there."""
@@ -154,7 +154,7 @@ def _family(host: str) -> socket.AddressFamily:
 
 
 @asynccontextmanager
-async def running_stack(plan: Plan, output: IO[bytes] | None = None) -> AsyncIterator[str]:
+async def running_stack(plan: Plan, output: IO[Any] | None = None) -> AsyncIterator[str]:
     """The stack, ready to take campaigns; its address. Everything that was started has ended when this ends.
 
     `output` takes what the processes write; None leaves them this process's own streams. Raises NotStarted.
@@ -165,7 +165,7 @@ async def running_stack(plan: Plan, output: IO[bytes] | None = None) -> AsyncIte
 
 
 @asynccontextmanager
-async def _running(plan: Plan, output: IO[bytes] | None, listening: socket.socket) -> AsyncIterator[str]:
+async def _running(plan: Plan, output: IO[Any] | None, listening: socket.socket) -> AsyncIterator[str]:
     port = int(listening.getsockname()[1])
     url = f"http://[{plan.host}]:{port}" if ":" in plan.host else f"http://{plan.host}:{port}"
     orchestrator = Program("orchestrator", _orchestrator_command(plan, port), plan.environ, output, listening)
