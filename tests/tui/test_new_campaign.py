@@ -433,3 +433,21 @@ async def test_before_anything_is_known_the_form_is_there_and_says_what_is_missi
     async with dashboard(make_desk(Orchestrator())).run_test(size=SIZE) as pilot:
         await filled(pilot)
         assert "would wait: no live device offers" in summary(pilot.app)
+
+
+@pytest.mark.parametrize(("width", "height"), [(60, 15), (80, 24), (120, 30)])
+@pytest.mark.parametrize("state", ["filled", "wrong"])
+def test_how_the_form_looks(snap_compare, width, height, state):
+    async def press(pilot):
+        await pilot.press("n")
+        await settle(pilot)
+        write(pilot, URL if state == "filled" else "net")
+        await pilot.press("tab", "tab", "space")
+        if state == "wrong":
+            await pilot.press("ctrl+s")
+        await wait_until(pilot, lambda: "fill in" not in str(pilot.app.screen.query_one("#summary").render()))
+        await pilot.pause(0.3)
+        pilot.app.screen.set_focus(pilot.app.screen.form.query_one("Ticks"))
+        await pilot.pause(0.1)
+
+    assert snap_compare(dashboard(populated(orchestrator())), terminal_size=(width, height), run_before=press)

@@ -118,7 +118,7 @@ class CompareScreen(TableScreen[Pair]):
     def show_board(self) -> None:
         """What is compared, and the pairs."""
         super().show_board()
-        self.query_one(Facts).show([*self._sides(), *self._differences()])
+        self.query_one(Facts).show([*self._sides(), *self._differences()], most_columns=1)
         self.query_one("#legend", Line).show(self._legend())
 
     def _legend(self) -> list[Cell]:

@@ -18,10 +18,10 @@ WIDE = 110
 class Facts(Static):
     """Draws facts; those with no value are left out."""
 
-    def show(self, facts: Sequence[Fact]) -> None:
+    def show(self, facts: Sequence[Fact], *, most_columns: int = 2) -> None:
         """Show these."""
         told = [(name, value) for name, value in facts if value]
-        columns = 2 if self.app.size.width >= WIDE else 1
+        columns = most_columns if self.app.size.width >= WIDE else 1
         table = Table.grid(padding=(0, 1), expand=True)
         for _ in range(columns):
             table.add_column(style="bold", no_wrap=True)
