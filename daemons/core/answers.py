@@ -119,6 +119,17 @@ class CampaignWithModels(Campaign, frozen=True, kw_only=True):
     """Its own first."""
 
 
+class CampaignEnded(Struct, frozen=True, kw_only=True):
+    """What a campaign's webhook is sent."""
+
+    type: Literal["campaign.ended"]
+    delivery: str
+    """Names this message: it may come twice."""
+    campaign: Campaign
+    results_url: str
+    """Where its results are; a path, if the orchestrator's `webhooks.public_url` is not set."""
+
+
 class Snapshot(Struct, frozen=True, kw_only=True):
     """Something that was read after the event of this epoch and number, and before all later ones were."""
 

@@ -61,6 +61,16 @@ def test_every_route_is_in_it_once_and_is_described():
             assert parameter["description"], (path, parameter["name"])
 
 
+def test_what_is_sent_to_others_is_in_it():
+    post = DOCUMENT["webhooks"]["campaignEnded"]["post"]
+    assert post["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/CampaignEnded")
+    assert {one["name"] for one in post["parameters"]} == {
+        "Benchfleet-Delivery",
+        "Benchfleet-Timestamp",
+        "Benchfleet-Signature",
+    }
+
+
 def test_types_and_fields_are_described_by_their_docstrings():
     schemas = DOCUMENT["components"]["schemas"]
     assert all(schema.get("description") for schema in schemas.values())

@@ -8,10 +8,12 @@ import socket
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 from aiohttp import web
 
 from daemons.core import webhooks as words
+from daemons.core.answers import CampaignEnded
 from daemons.core.errors import ConfigInvalid
 from daemons.core.settings import HttpSettings, OrchestratorSettings, OrchestratorStorage, WebhookSettings
 from daemons.orchestrator import daemon, webhooks
@@ -37,6 +39,7 @@ class Receiver:
         timestamp = int(headers["Benchfleet-Timestamp"])
         assert words.is_signed(SECRET.encode(), headers["Benchfleet-Signature"], timestamp, body)
         document = json.loads(body)
+        assert msgspec.to_builtins(msgspec.json.decode(body, type=CampaignEnded)) == document
         assert document["delivery"] == headers["Benchfleet-Delivery"]
         results = await self.api("GET", urlsplit(document["results_url"]).path.removeprefix("/api"), Accept="text/csv")
         files = (await self.api("GET", "/results/files")).document["files"]

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from daemons.core.answers import Problem
+from daemons.orchestrator.api import outgoing
 from daemons.orchestrator.api.guard import Role
 from daemons.orchestrator.api.links import links_of, operation_id
 from daemons.orchestrator.api.routes import (
@@ -82,6 +83,7 @@ def openapi(subjects: Iterable[Subject], version: str) -> Document:
         "servers": [{"url": BASE}],
         "tags": [{"name": subject.name, "description": subject.text} for subject in subjects],
         "paths": paths,
+        "webhooks": outgoing.webhooks(schemas),
         "components": {
             "schemas": dict(sorted(schemas.components.items())),
             "responses": {_name(status): _refusal(status, schemas) for status in _all_refusals(routes)},
@@ -110,6 +112,7 @@ _LICENSE: Final = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 
 def _types(routes: Iterable[Route]) -> Iterator[Any]:
     yield Problem
+    yield from outgoing.TYPES
     yield from PATH_PARAMETERS.values()
     for route in routes:
         for declared in (*route.answers.values(), route.body):
