@@ -39,7 +39,10 @@ campaign_argument = click.argument("campaign_id", metavar="CAMPAIGN", shell_comp
     ),
 )
 def campaigns() -> None:
-    """Campaigns: list them (without a command), show one, delete one."""
+    """Campaigns: list them (without a command), show one, delete one.
+
+    What is listed can be filtered: see `benchfleet campaigns list --help`.
+    """
 
 
 @campaigns.command("list", context_settings=HELP, epilog=examples("campaigns list --limit 20"))

@@ -12,25 +12,21 @@ from daemons.cli.asking import HELP, examples
 
 INSTALLING: Final = {
     "bash": "echo 'eval \"$(benchfleet completion bash)\"' >> ~/.bashrc",
-    "zsh": "echo 'eval \"$(benchfleet completion zsh)\"' >> ~/.zshrc, below the line with compinit",
+    "zsh": "echo 'eval \"$(benchfleet completion zsh)\"' >> ~/.zshrc    # below compinit",
     "fish": "benchfleet completion fish > ~/.config/fish/completions/benchfleet.fish",
 }
+_HOW: Final = "\n".join(["\b", "To install:", *(f"  {shell:<5} {how}" for shell, how in INSTALLING.items()), "", ""])
 
 
 @click.command(
     context_settings=HELP,
-    epilog=examples("completion bash", "completion zsh", "completion fish > benchfleet.fish"),
+    epilog=_HOW + examples("completion bash", "completion zsh", "completion fish > benchfleet.fish"),
 )
 @click.argument("shell", type=click.Choice(list(INSTALLING)))
 def completion(shell: str) -> None:
-    r"""Print the script that makes SHELL complete commands, options, and the names that your orchestrator knows.
+    """Print the script that makes SHELL complete commands, options, and the names that your orchestrator knows.
 
     Installed once for all times: the script asks benchfleet whenever you press the tab key.
-
-    \b
-    bash: echo 'eval "$(benchfleet completion bash)"' >> ~/.bashrc
-    zsh:  echo 'eval "$(benchfleet completion zsh)"' >> ~/.zshrc   (below compinit)
-    fish: benchfleet completion fish > ~/.config/fish/completions/benchfleet.fish
     """
     kind = get_completion_class(shell)
     assert kind is not None  # noqa: S101 (click knows all of the choices)

@@ -34,7 +34,10 @@ STATUSES = ("pending", "running", "complete", "failed", "cancelled")
     ),
 )
 def jobs() -> None:
-    """Jobs: list them (without a command), show one."""
+    """Jobs: list them (without a command), show one.
+
+    What is listed can be filtered: see `benchfleet jobs list --help`.
+    """
 
 
 @jobs.command("list", context_settings=HELP, epilog=examples("jobs list --status running --json"))

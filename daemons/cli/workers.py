@@ -41,7 +41,8 @@ workers_argument = click.argument("names", metavar="WORKER...", nargs=-1, requir
 def workers() -> None:
     """Devices: list them (without a command), or show, check, reset and remove them.
 
-    A WORKER is an identifier, or the name of a device.
+    A WORKER is an identifier, or the name of a device. What is listed can be filtered: see
+    `benchfleet workers list --help`.
     """
 
 

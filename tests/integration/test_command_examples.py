@@ -34,7 +34,9 @@ def examples():
         module, _, attribute = place.partition(":")
         command = getattr(importlib.import_module(module), attribute)
         commands = [command, *(command.commands.values() if isinstance(command, click.Group) else ())]
-        lines = [line for one in commands for line in (one.epilog or "").splitlines() if "benchfleet " in line]
+        lines = [
+            line for one in commands for line in (one.epilog or "").splitlines() if re.match(" +benchfleet ", line)
+        ]
         assert any(line.startswith(f"  benchfleet {name}") for line in lines)
         found += [line.partition("  # ")[0].strip() for line in lines]
     return list(dict.fromkeys(found))

@@ -81,6 +81,13 @@ def test_commands_in_groups_have_help_and_examples_too(call, words):
 
 
 @pytest.mark.parametrize("words", [(), *(words for words, _ in all_commands())], ids=" ".join)
+def test_help_is_laid_out_as_it_is_meant(call, words):
+    text = call(*words, "--help").stdout
+    assert "\\b" not in text
+    assert "\b" not in text
+
+
+@pytest.mark.parametrize("words", [(), *(words for words, _ in all_commands())], ids=" ".join)
 def test_every_example_is_a_command_line_that_is_understood(call, words):
     for line in examples_of(call(*words, "--help").stdout):
         name, *arguments = shlex.split(line.partition(" > ")[0])[1:]
