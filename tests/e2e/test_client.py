@@ -77,7 +77,7 @@ async def test_the_examples_do_what_the_page_says(stack, tmp_path, monkeypatch, 
 def test_following_without_await_outlives_an_orchestrator_that_is_killed(stack):
     with SyncClient(stack.url) as client:
         url = client.upload_model(light_models() / "light_squeezenet.onnx")["model_url"]
-        jobs = [{"compute_unit": CPU, "num_inference_runs": 10}] * 2
+        jobs = [{"compute_unit": CPU, "num_inference_runs": 10}]
         campaign = client.campaign_of(client.submit({"model_url": url, "jobs": jobs})["campaign_id"])
         told = []
         for event in campaign.follow():
@@ -86,6 +86,6 @@ def test_following_without_await_outlives_an_orchestrator_that_is_killed(stack):
                 kill(stack.orchestrator)
         assert told[-1].state["status"] == "completed"
         ends = [event.state["job_id"] for event in told if event.state.get("status") == "complete"]
-        assert sorted(ends) == [f"{campaign.campaign_id}-job-{place}" for place in range(2)]
+        assert ends == [f"{campaign.campaign_id}-job-0"]
         assert not stack.orchestrator.is_running()
-        assert client.campaign_of(campaign.campaign_id).wait()["completed_jobs"] == 2
+        assert client.campaign_of(campaign.campaign_id).wait()["completed_jobs"] == 1
