@@ -80,7 +80,8 @@ class TableScreen(BoardScreen, Generic[T]):
         """How many rows there are, of how many, how they are sorted and filtered."""
         listing = self.table.listing
         arrow = "▼" if listing.is_descending else "▲"
-        parts = [Cell(f"{len(listing):,} {self.TITLE_OF_ROWS}", "title")]
+        rows = self.TITLE_OF_ROWS if len(listing) != 1 else self.TITLE_OF_ROWS.removesuffix("s")
+        parts = [Cell(f"{len(listing):,} {rows}", "title")]
         if listing.filter_text:
             parts.append(Cell(f"filter: {listing.filter_text}", "warn"))
         if listing.sorted_by:
