@@ -58,8 +58,7 @@ class Broadcast:
     async def _heard(self, message: str | None, place: Position) -> AsyncIterator[Event]:
         """What a message has to tell to those who know all that was before `place`."""
         event = event_of(message) if message else None
-        is_reset = event is not None and event.type == EventType.RESET and event.epoch != place.epoch
-        if event is not None and (is_reset or event.position == (place.epoch, place.seq + 1)):
+        if event is not None and _follows(event, place):
             yield event
         elif event is None or event.epoch != place.epoch or event.seq > place.seq:
             async for missed in self._missed(place):
@@ -71,6 +70,9 @@ class Broadcast:
         while place != now:
             found = await self._events.after(place)
             now = found.now
+            if found.events is None and place.seq == 0 and place.epoch != now.epoch:
+                place = Position(now.epoch, 0)  # where nothing had happened, every epoch looks the same
+                continue
             if found.events is None:
                 yield resync(now, "what has happened meanwhile is not known any more")
                 return
@@ -94,3 +96,10 @@ class Broadcast:
                         yield message["data"]
         finally:
             await subscription.aclose()  # type: ignore[no-untyped-call]
+
+
+def _follows(event: Event, place: Position) -> bool:
+    """Whether nothing can lie between: at its beginning every epoch is empty, whichever it is."""
+    if event.type == EventType.RESET:
+        return event.epoch != place.epoch
+    return event.seq == place.seq + 1 and (event.epoch == place.epoch or event.seq == 1)

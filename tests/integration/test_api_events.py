@@ -213,7 +213,7 @@ async def test_a_reset_is_told_and_the_stream_goes_on(api):
         await api.worker()
         reset, worker = await heard.event(), await heard.event()
     assert (reset["type"], reset["seq"], reset["epoch"] == begin["epoch"]) == ("reset", 0, False)
-    assert (worker["type"], worker["seq"], worker["epoch"]) == ("worker", 1, reset["epoch"])
+    assert (worker["type"], worker["seq"], worker["epoch"] == begin["epoch"]) == ("worker", 1, False)
 
 
 async def test_what_is_not_known_any_more_must_be_fetched_again(api, store):

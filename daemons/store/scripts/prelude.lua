@@ -62,14 +62,17 @@ local conclude_checkup
 -- Events ------------------------------------------------------------------------------------------------------------
 
 local function new_epoch()
-  local name = string.sub(redis.sha1hex(integer_text(now_us()) .. P .. tostring(math.random())), 1, 12)
-  redis.call('SET', P .. 'epoch', name)
-  return name
+  return string.sub(redis.sha1hex(integer_text(now_us()) .. P .. tostring(math.random())), 1, 12)
 end
 
 -- Names the life of this database: a listener that sees another epoch starts again from a snapshot.
 local function epoch()
-  return redis.call('GET', P .. 'epoch') or new_epoch()
+  local known = redis.call('GET', P .. 'epoch')
+  if not known then
+    known = new_epoch()
+    redis.call('SET', P .. 'epoch', known)
+  end
+  return known
 end
 
 local function next_version()

@@ -1,4 +1,4 @@
--- Removes every key of ours and no other, and begins a new epoch. arg: pattern = the prefix as a glob -> {keys, workers, campaigns, jobs}
+-- Removes every key of ours and no other, and so begins a new epoch. arg: pattern = the prefix as a glob -> {keys, workers, campaigns, jobs}
 
 local counts = { keys = 0, jobs = 0 }
 counts.workers = redis.call('SCARD', P .. 'workers')
@@ -19,6 +19,7 @@ until cursor == '0'
 for _, key in ipairs(found) do
   counts.keys = counts.keys + redis.call('UNLINK', key)
 end
--- Before all that the new epoch will number: who hears it knows that there is nothing, and needs no snapshot.
+-- Who hears it knows that there is nothing, and needs no snapshot. The epoch that it names is nobody's: the next one begins
+-- with the next event, as number 1, for no key is left that could tell of it.
 redis.call('PUBLISH', P .. 'events', cjson.encode({ type = 'reset', seq = 0, epoch = new_epoch(), at = now_ms() }))
 return reply(counts)
