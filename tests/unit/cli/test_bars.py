@@ -128,7 +128,8 @@ def test_the_time_left_is_told_by_history_first_and_by_the_campaign_itself_then(
     assert "about 2 min left" in following.frame(1000.0, ASCII)[0]
     assert "about 30 s left" in following.frame(1090.0, ASCII)[0]
     ended = a_campaign(version=2, pending=3, complete=1)
-    following.apply(event("campaign", ended, at="2025-01-09T14:00:20.000Z"), 1095.0)  # 20 s for one of four
+    told = following.apply(event("campaign", ended, at="2025-01-09T14:00:20.000Z"), 1095.0)  # 20 s for one of four
+    assert told is None, "its jobs tell it"
     assert "about 1 min left" in following.frame(1095.0, ASCII)[0]
     assert "left" not in following.frame(2000.0, ASCII)[0], "longer than thought: nothing is claimed"
 

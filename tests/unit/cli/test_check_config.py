@@ -82,6 +82,16 @@ def test_what_a_file_is_for_is_told_by_the_files_name(name, kind):
     assert kind_of(Path("/etc/benchfleet") / name) == kind
 
 
+def test_a_campaign_is_checked_as_one(check, tmp_path):
+    path = tmp_path / "nightly-campaign.yaml"
+    path.write_text("model_url: https://example.org/net.onnx\njobs: [{compute_unit: a, treads: 4}]\n")
+    result = check(path)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"{path}:2: jobs[0].treads: there is no such key; did you mean `threads`?\n"
+    path.write_text("model_url: https://example.org/net.onnx\njobs: [{compute_unit: a, threads: 4}]\n")
+    assert check(path).stdout == f"{path}: a valid campaign\n"
+
+
 def test_a_name_that_tells_nothing_needs_the_option(check, tmp_path):
     path = tmp_path / "site.yaml"
     path.write_text("http: {port: 1}")
