@@ -52,7 +52,7 @@ async def test_beats_carry_progress_and_the_attempt(world):
     world.job(attempt=4)
     async with world.working():
         await world.fake.until(
-            lambda: any((beat.get("progress") or {}).get("done") for beat in world.fake.bodies("heartbeat"))
+            lambda: any((beat.get("progress") or {}).get("done") == 3 for beat in world.fake.bodies("heartbeat"))
         )
         world.bench.may_end.set()
         await world.fake.until(lambda: world.fake.results)
