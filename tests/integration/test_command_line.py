@@ -398,7 +398,7 @@ def test_an_orchestrator_that_is_away_is_exit_status_3_with_its_address(monkeypa
 
 def test_an_orchestrator_that_goes_away_meanwhile_is_exit_status_3_and_the_campaign_is_named(fleet, model, monkeypatch):
     async def gone(client, *_):
-        assert client.patience_s == 60, "one that is started anew is waited for"
+        assert client._patience_s == 60, "one that is started anew is waited for"
         raise OrchestratorUnavailable("no answer")
 
     monkeypatch.setattr(waiting, "_followed", gone)
