@@ -1,4 +1,4 @@
-"""How long attempts have taken lately, by compute unit and model. `finish.lua` keeps that, and forgets the unused."""
+"""How long attempts have taken lately, from claim to report, by unit and model. `finish.lua` keeps that."""
 
 from __future__ import annotations
 
