@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,6 +34,7 @@ class Wanted(NamedTuple):
     filters: dict[str, str | None]
     form: str
     output: Path | None
+    limit: int | None
 
 
 @click.command(
@@ -56,6 +60,7 @@ class Wanted(NamedTuple):
 @click.option(
     "--kind", type=click.Choice(("benchmark", "health", "all")), help="What people submit (the default), or checkups."
 )
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="So many at most. Default: all.")
 @click.option("--csv", "form", flag_value="csv", help="Print every column, as CSV.")
 @click.option("--json", "form", flag_value="json", help="Print one JSON document, with the CSV's column names.")
 @click.option("--jsonl", "form", flag_value="jsonl", help="Print one JSON object a line, with the CSV's column names.")
@@ -68,16 +73,26 @@ class Wanted(NamedTuple):
 )
 @asks_a_server
 def results(
-    server: Server, campaigns: tuple[str, ...], *, form: str | None, output: Path | None, **filters: str | None
+    server: Server,
+    campaigns: tuple[str, ...],
+    *,
+    form: str | None,
+    output: Path | None,
+    limit: int | None,
+    **filters: str | None,
 ) -> int:
     """Show results: those of each CAMPAIGN, or of all campaigns. While one runs, those that there are."""
-    form = form or ("csv" if output else "table")
-    wanted = Wanted(campaigns, filters, form, output)
+    wanted = Wanted(campaigns, filters, form or ("csv" if output else "table"), output, limit)
     return ask(server, lambda client: _show(client, wanted))
 
 
 async def _show(client: Client, wanted: Wanted) -> None:
-    rows = [row async for row in _rows(client, wanted)]
+    rows: list[Record] = []
+    async with aclosing(_rows(client, wanted)) as coming:
+        async for row in coming:
+            rows.append(row)
+            if len(rows) == wanted.limit:
+                break
     if wanted.output:
         write_atomically(wanted.output, _text(wanted.form, rows).encode())
         click.echo(f"{escape(str(wanted.output))}: {len(rows):,} results")
@@ -87,7 +102,7 @@ async def _show(client: Client, wanted: Wanted) -> None:
         click.echo(_text(wanted.form, rows), nl=False)
 
 
-async def _rows(client: Client, wanted: Wanted) -> AsyncIterator[Record]:
+async def _rows(client: Client, wanted: Wanted) -> AsyncGenerator[Record]:
     """The rows. A single campaign without filters may have left the store: its file is asked for then."""
     filters = {name: value for name, value in wanted.filters.items() if value is not None}
     if worker := filters.get("worker_id"):
@@ -113,8 +128,12 @@ def _text(form: str, rows: Sequence[Record]) -> str:
 
 
 def print_results(rows: Sequence[Record]) -> None:
-    """Results for people, with what is to be said of them."""
-    print_listing(columns_of(rows), cells_of(rows), "There are no results yet.")
+    """Results for people, those of each campaign for themselves, with what is to be said of them."""
+    groups = [list(group) for _, group in groupby(rows, itemgetter("CampaignId"))]
+    for group in groups or [[]]:
+        if len(groups) > 1:
+            click.echo(escape(f"{group[0]['CampaignId']}:"))
+        print_listing(columns_of(group), cells_of(group), "There are no results yet.")
     if any(row["Status"] == "Complete" for row in rows):
         click.echo(CAPTION)
     for line in remarks_of(rows):

@@ -299,6 +299,10 @@ def test_results_in_every_form_are_those_of_the_server(fleet, model, tmp_path):
     only = document(fleet("results", campaign, "--worker", "linux-7", "--json"))
     assert [row["DeviceName"] for row in only["results"]] == ["linux-7"]
     assert campaign in fleet("results", "--csv").out
+    assert document(fleet("results", "--limit", "1", "--json"))["results"] == found["results"][:1]
+    other = document(fleet("submit", model, "--wait", "--json"))["campaign_id"]
+    headings = [line for line in fleet("results", campaign, other).out.splitlines() if line.startswith("campaign-")]
+    assert headings == [f"{campaign}:", f"{other}:"]
     assert "mac-mini-3" in fleet("results", campaign).out
 
 
