@@ -19,7 +19,8 @@ local units = cjson.decode(worker.capabilities)
 for _, unit in ipairs(units) do
   queues[#queues + 1] = 'unit:' .. unit
 end
-local tags = worker.tags and cjson.decode(worker.tags) or {}
+local has_tags = worker.tags and worker.tags ~= '[]'
+local tags = has_tags and cjson.decode(worker.tags) or {}
 
 -- The queues with tags that this worker serves. One without tags has none to look for.
 local function queues_with_tags()
@@ -27,7 +28,7 @@ local function queues_with_tags()
   for _, tag in ipairs(tags) do
     owned[tag] = true
   end
-  for _, unit in ipairs(tags[1] and units or {}) do
+  for _, unit in ipairs(has_tags and units or {}) do
     for _, wanted in ipairs(redis.call('SMEMBERS', tag_sets_key(unit))) do
       local fits = true
       for tag in string.gmatch(wanted, '[^+]+') do
@@ -194,4 +195,4 @@ if worker.status == 'faulty' then
   return reply({ idle = 'not_ready', queues = { queues[1], health_queue } })
 end
 queues[#queues + 1] = health_queue
-return reply({ idle = has_left and 'left' or 'empty', queues = queues, tags = tags[1] and tags or nil })
+return reply({ idle = has_left and 'left' or 'empty', queues = queues, tags = has_tags and tags or nil })
