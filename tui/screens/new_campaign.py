@@ -61,6 +61,7 @@ class NewCampaignScreen(BoardScreen):
         self._key = ("", "")
         """A request, and the key by which the orchestrator knows it again when it comes twice."""
         self._made: CampaignScreen | None = None
+        self._summary = ""
         self.mode = self.MODE
         """Over which of the five screens it is."""
 
@@ -124,6 +125,7 @@ class NewCampaignScreen(BoardScreen):
         """Stop what is under way; whether anything was."""
         if self._sending is not None and self._submitting is not None:
             self._submitting.cancel()
+            self._check_soon()
             self.say("the upload is stopped; it goes on from there when you submit again", is_bad=True)
             return True
         self.dashboard.draft = self.form.draft
@@ -191,12 +193,14 @@ class NewCampaignScreen(BoardScreen):
         self.on_edited()
 
     def _check_soon(self) -> None:
+        if self._made is not None:
+            return  # what stands here has become a campaign
         if self._pause is not None:
             self._pause.stop()
         self._pause = self.set_timer(PAUSE_S, lambda: self.work(self._check, "check"))
 
     def _look_at_fleet(self) -> None:
-        if self._reader is not None and self._reader.take().workers and not self.is_busy:
+        if self._reader is not None and self._reader.take().workers and not self.is_busy and self._made is None:
             self._offer_units()
             self._check_soon()
 
@@ -215,7 +219,9 @@ class NewCampaignScreen(BoardScreen):
         self._check_soon()
 
     async def _check(self) -> None:
-        self._show(await self._reviewed(self.form.draft))
+        found = await self._reviewed(self.form.draft)
+        if self.is_attached and self._made is None:
+            self._show(found)
 
     async def _reviewed(self, draft: Draft) -> Review:
         problem = await asyncio.to_thread(problem_of_file, draft.file) if draft.file is not None else None
@@ -229,7 +235,12 @@ class NewCampaignScreen(BoardScreen):
         self.form.query_one("#submit", Press).say(label)
         sentence = f"→ {told(found)}" if found.is_fine else f"✗ {told(found)}" if shown else "fill in model and units"
         waits = [f"! {one}" for one in told_waiting(found)]
-        self.query_one("#summary", Static).update("\n".join(plain(line) for line in (sentence, *waits[:2])))
+        self._sum_up("\n".join(plain(line) for line in (sentence, *waits[:2])))
+
+    def _sum_up(self, text: str) -> None:
+        if text != self._summary:
+            self._summary = text
+            self.query_one("#summary", Static).update(text)
 
     async def _submit(self) -> None:
         draft = self.form.draft
@@ -256,13 +267,12 @@ class NewCampaignScreen(BoardScreen):
             return await self._sending.send(self.desk)
         finally:
             self._sending = None
-            self._check_soon()
 
     async def _order(self, document: dict[str, Any]) -> dict[str, Any]:
         request = msgspec.json.encode(document).decode()
         if self._key[0] != request:
             self._key = (request, uuid.uuid4().hex)
-        self.query_one("#summary", Static).update("submitting")
+        self._sum_up("submitting")
         answer: dict[str, Any] = await self.desk.order("submit", campaign=document, idempotency_key=self._key[1])
         return answer
 
@@ -272,7 +282,7 @@ class NewCampaignScreen(BoardScreen):
         place_refusal(mistakes, error)
         self.form.complain(mistakes)
         self.say(str(error), is_bad=True)
-        self.query_one("#summary", Static).update("✗ refused")
+        self._sum_up("✗ refused")
         self.form.go_to(mistakes)
 
     def _submitted(self, answer: dict[str, Any]) -> None:
@@ -290,4 +300,4 @@ class NewCampaignScreen(BoardScreen):
 
     def _show_sending(self) -> None:
         if self._sending is not None:
-            self.query_one("#summary", Static).update(plain(f"{self._sending.state.words}   esc stops it"))
+            self._sum_up(plain(f"{self._sending.state.words}   esc stops it"))

@@ -205,6 +205,7 @@ class Field(Vertical):
         self.about = about
         """What is told while it is edited."""
         self._label = label
+        self._complaint: str | None = None
 
     def compose(self) -> ComposeResult:
         """Name and field, and the complaint."""
@@ -215,6 +216,9 @@ class Field(Vertical):
 
     def complain(self, sentence: str | None) -> None:
         """Say what is wrong; None: nothing is."""
+        if sentence == self._complaint:
+            return
+        self._complaint = sentence
         why = self.query_one(".why", Static)
         why.update(f"✗ {plain(sentence)}" if sentence else "")
         why.set_class(sentence is not None, "-shown")
