@@ -40,10 +40,10 @@ def keys(*pressed):
         await pilot.pause(0.1)
         for key in pressed:
             await pilot.press(key)
-            await pilot.pause(0.1)
+            await pilot.pause(0.05)
         others = [one for one in pilot.app.workers if not one.group.startswith("service")]
         await pilot.app.workers.wait_for_complete(others)
-        await pilot.pause(0.5)
+        await pilot.pause(0.2)
 
     return press
 
