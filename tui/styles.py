@@ -43,7 +43,7 @@ CampaignForm #advanced { height: auto; }
 Field { height: auto; }
 Field > .row { height: auto; }
 Field .label { width: 19; height: 1; color: $foreground; }
-Field:focus-within .label { color: $accent; text-style: bold; }
+Field.-here .label { color: $accent; text-style: bold; }
 Field Input { height: 1; border: none; padding: 0; background: $panel; width: 1fr; }
 Field > .why { display: none; height: auto; padding-left: 19; color: $text-error; text-style: bold; }
 Field > .why.-shown { display: block; }

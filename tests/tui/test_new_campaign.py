@@ -105,6 +105,8 @@ async def test_every_field_is_reached_and_left_by_keys():
             if pilot.app.screen.focused is seen[0]:
                 break
             await pilot.pause()
+            named = [one.widget for one in pilot.app.screen.query(Field) if one.has_class("-here")]
+            assert named in ([], [pilot.app.screen.focused])
             assert pilot.app.screen.focused.region.overlaps(pilot.app.screen.query_one(CampaignForm).region)
         assert [one.id for one in seen if isinstance(one, Press)] == ["fold", "submit"]
         assert {type(one) for one in seen} >= {Ticks, Choice, Press}

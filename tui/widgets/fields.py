@@ -214,6 +214,14 @@ class Field(Vertical):
             yield self.widget
         yield Static(classes="why", markup=False)
 
+    def on_descendant_focus(self) -> None:
+        """It is edited now, and its name says so."""
+        self.add_class("-here")
+
+    def on_descendant_blur(self) -> None:
+        """Another one is."""
+        self.remove_class("-here")
+
     def complain(self, sentence: str | None) -> None:
         """Say what is wrong; None: nothing is."""
         if sentence == self._complaint:
