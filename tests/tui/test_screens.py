@@ -302,7 +302,10 @@ async def test_keys_can_be_remapped():
     orchestrator.answers["drain_worker"] = {"message": "the worker takes no more jobs"}
     preferences = Preferences(keymap={"drain": "z"})
     async with dashboard(populated(orchestrator), preferences).run_test(size=SIZE) as pilot:
-        await pilot.press("2", "d", "z")
+        await pilot.press("2", "d")
+        await settle(pilot)
+        assert orchestrator.orders("drain_worker") == []
+        await pilot.press("z")
         await settle(pilot)
         assert len(orchestrator.orders("drain_worker")) == 1
         assert "z drain" in line(pilot.app, FooterLine)
