@@ -1,8 +1,8 @@
 """How soon the dashboard paints and how soon it answers a key: ratios to what is promised.
 
 Run it as ``python -m tests.benchmarks.tui``. The program runs in a terminal of its own against a server that tells
-of 10,000 devices, 100,000 jobs and 2,000 events a second; a key counts as answered when what it brings is on the screen.
-It exits with 1 if a figure is beyond its limit.
+of 10,000 devices, 100,000 jobs and 2,000 events a second. A key counts as answered when what it brings is on the
+screen. It exits with 1 if a figure is beyond its limit.
 """
 
 from __future__ import annotations

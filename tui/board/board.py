@@ -67,6 +67,7 @@ class Board:
         self._progress: dict[str, tuple[int, str, Progress | None]] = {}
         self._jobs_of: dict[str, set[str]] = {}
         self._readers: list[Reader] = []
+        self._takers = self._takers_by_type()
 
     def reader(self) -> Reader:
         """A new reader, from whom no change is kept from now on."""
@@ -99,7 +100,7 @@ class Board:
         if event.state.get("kind", BENCHMARK) != BENCHMARK:
             return  # a checkup's campaign and jobs: its device tells of them
         self.journal.add(event)
-        take = self._takers().get(event.type)
+        take = self._takers.get(event.type)
         if take is not None:
             take(event)
 
@@ -142,7 +143,7 @@ class Board:
         self._progress.clear()
         self.seq = 0
 
-    def _takers(self) -> dict[str, Callable[[Event], Any]]:
+    def _takers_by_type(self) -> dict[str, Callable[[Event], Any]]:
         return {
             "worker": lambda event: self._put_worker(event.state),
             "campaign": lambda event: self._put_campaign(event.state),
