@@ -37,15 +37,24 @@ def error():
 
 def keys(*pressed):
     async def press(pilot):
-        await pilot.pause(0.1)
+        await pilot.pause(0.05)
         for key in pressed:
             await pilot.press(key)
             await pilot.pause(0.05)
-        others = [one for one in pilot.app.workers if not one.group.startswith("service")]
-        await pilot.app.workers.wait_for_complete(others)
-        await pilot.pause(0.2)
+        await rest(pilot)
 
     return press
+
+
+async def rest(pilot):
+    """Return when nothing is under way and the screen has looked the same four times."""
+    seen = []
+    while len(seen) < 4 or len(set(seen[-4:])) > 1:
+        assert len(seen) < 100, "the screen never comes to rest"
+        others = [one for one in pilot.app.workers if not one.group.startswith("service")]
+        await pilot.app.workers.wait_for_complete(others)
+        await pilot.pause(0.08)
+        seen.append(pilot.app.export_screenshot(simplify=True))
 
 
 @pytest.mark.parametrize("width", WIDTHS)

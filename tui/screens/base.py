@@ -113,6 +113,11 @@ class BoardScreen(Screen[None]):
             self.show_board()
             self.show_frame()
 
+    def on_descendant_focus(self) -> None:
+        """Other keys work elsewhere."""
+        if self.is_mounted and self.is_current:
+            self.show_frame()
+
     def on_screen_resume(self) -> None:
         """Seen again: much may have changed meanwhile."""
         self.call_after_refresh(self.on_board_changed)
