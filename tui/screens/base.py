@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from textual.app import ComposeResult
 from textual.containers import Container
+from textual.events import DescendantFocus
 from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
@@ -113,7 +114,7 @@ class BoardScreen(Screen[None]):
             self.show_board()
             self.show_frame()
 
-    def on_descendant_focus(self) -> None:
+    def on_descendant_focus(self, event: DescendantFocus) -> None:  # noqa: ARG002 (screens look at it)
         """Other keys work elsewhere."""
         if self.is_mounted and self.is_current:
             self.show_frame()
