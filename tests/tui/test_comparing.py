@@ -22,7 +22,7 @@ MEDIANS = {1: {"mac-mini": 10.0, "nuc-7": 20.0, "rack-gpu": 5.0}, 2: {"mac-mini"
 
 @pytest.fixture(autouse=True)
 def quick_looks(monkeypatch):
-    monkeypatch.setattr(tui.screens.compare, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(tui.screens.compare, "LOOK_EVERY_S", 0.25)
 
 
 def two_campaigns(**answers: Any) -> Orchestrator:

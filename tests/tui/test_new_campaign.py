@@ -28,8 +28,8 @@ KEPT = {"count": 1, "models": [{"name": "kept.onnx", "sha256": "a" * 64}]}
 
 @pytest.fixture(autouse=True)
 def quick_checks(monkeypatch):
-    monkeypatch.setattr(tui.screens.new_campaign, "PAUSE_S", 0.01)
-    monkeypatch.setattr(tui.screens.new_campaign, "FLEET_EVERY_S", 0.02)
+    monkeypatch.setattr(tui.screens.new_campaign, "PAUSE_S", 0.05)
+    monkeypatch.setattr(tui.screens.new_campaign, "FLEET_EVERY_S", 0.25)
 
 
 def orchestrator(**answers: Any) -> Orchestrator:
