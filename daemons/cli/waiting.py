@@ -50,6 +50,8 @@ async def follow_to_end(client: Client, campaign_id: str, manner: Manner) -> int
 
     However it is interrupted, the campaign goes on, and that is said.
     """
+    if not manner.is_new:
+        await client.campaign(campaign_id)  # an orchestrator that never was there is not waited for like one that was
     client = client.with_patience(PATIENCE_S)
     try:
         async with asyncio.timeout(manner.timeout_s):
