@@ -80,12 +80,12 @@ def test_a_model_uploaded_once_is_benchmarked_on_three_devices_and_there_is_no_s
 
 
 def test_a_model_whose_source_goes_after_the_first_claim_reaches_the_other_devices(api: Api) -> None:
-    """The first device measures for long enough that the others fetch after the source has gone."""
+    """The devices measure one after another: the last one has begun at the most when the source has gone."""
     workers = devices(api)
     with serve_light_models() as source:
-        campaign_id = submit(api, f"{source}/{OTHER}", workers, num_inference_runs=100)
+        campaign_id = submit(api, f"{source}/{OTHER}", workers, num_inference_runs=300)
         until(lambda: api.get(f"/campaigns/{campaign_id}")["model_sha256"], "the first device's claim")
-    assert api.get(f"/campaigns/{campaign_id}")["completed_jobs"] == 0
+    assert api.get(f"/campaigns/{campaign_id}")["completed_jobs"] < DEVICES
     assert_measured_everywhere(rows_at_the_end(api, campaign_id), workers, OTHER)
 
 
