@@ -12,6 +12,7 @@ import pytest
 from daemons.client import Client
 from tests.support.board_documents import NOON_S
 from tests.support.store import CPU, comes_true
+from tui.board.told import Page
 from tui.desk import Desk
 from tui.links import choosing
 from tui.links.asking import ClientAsker
@@ -75,6 +76,18 @@ async def test_by_either_way_the_board_becomes_what_the_api_shows(api, wanted, b
         await api("POST", "/reset", {})
         await live_a_little(api)
         await comes_true(lambda: agrees(api, desk), "another life of the fleet")
+
+
+async def test_jobs_that_have_only_waited_are_there_too(api):
+    """Nothing has changed about them yet: their version is the first of all."""
+    await api.submit({"compute_unit": CPU}, {"compute_unit": CPU})
+    async with following(api.url, "none") as desk:
+        await comes_true(lambda: agrees(api, desk), "the snapshot")
+        (campaign_id,) = desk.board.campaigns
+        desk.board.watched.add(campaign_id)
+        answer = await desk.ask("jobs", campaign_id=campaign_id)
+        desk.tell(Page(kind="job", epoch=desk.board.epoch or "", items=answer["jobs"]))
+        assert [job.status for job in desk.board.jobs.values()] == ["pending", "pending"]
 
 
 async def test_an_address_that_leads_to_another_redis_is_not_believed(api, monkeypatch):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
 OnChange = Callable[[str, T | None, T | None], None]
 """Told of a key, what stood there and what stands there now; None is nothing."""
+
+
+NOTHING: Final = -1
+"""The version before all: what has not changed since it was made, such as a job that waits, has version 0."""
 
 
 class Kept(Mapping[str, T], Generic[T]):
@@ -21,7 +25,7 @@ class Kept(Mapping[str, T], Generic[T]):
     def __init__(self, on_change: OnChange[T]) -> None:
         self._items: dict[str, T] = {}
         self._versions: dict[str, int] = {}
-        self._floor = 0
+        self._floor = NOTHING
         self._on_change = on_change
 
     def __getitem__(self, key: str) -> T:
@@ -64,7 +68,7 @@ class Kept(Mapping[str, T], Generic[T]):
         """Forget everything: another fleet's life begins."""
         for key in list(self._versions):
             self.discard(key)
-        self._floor = 0
+        self._floor = NOTHING
 
     def _set(self, key: str, version: int, item: T | None) -> bool:
         old = self._items.get(key)
