@@ -31,6 +31,8 @@ PAINT_EVERY_S: Final = 0.1
 """However much happens, it is painted no more often."""
 TICK_EVERY_S: Final = 1.0
 """Ages rise also while nothing happens."""
+SWITCH_HIDDEN_S: Final = 0.001
+"""A kept screen has its layout within one turn of the loop; nothing half done is seen before."""
 
 Service = Callable[[], Awaitable[None]]
 
@@ -103,6 +105,10 @@ class Dashboard(App[int]):
         if self.desk.is_dirty and isinstance(self.screen, BoardScreen):
             self.desk.is_dirty = False
             self.screen.post_message(BoardChanged())
+
+    def delay_update(self, delay: float = SWITCH_HIDDEN_S) -> None:
+        """Hide a switch of screens for a moment: Textual's own 50 ms is all the time that a key may take."""
+        super().delay_update(min(delay, SWITCH_HIDDEN_S))
 
     def _go(self, mode: str) -> None:
         while len(self.screen_stack) > 1 and not isinstance(self.screen, BoardScreen):

@@ -11,7 +11,7 @@ import gc
 from collections.abc import Callable
 from typing import Final
 
-YOUNG_EVERY_S: Final = 0.5
+YOUNG_EVERY_S: Final = 0.1
 FULL_EVERY_S: Final = 300.0
 IDLE_S: Final = 30.0
 

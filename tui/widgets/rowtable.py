@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final, Generic, TypeVar
 
+from rich.style import Style
 from textual import events
 from textual.geometry import Region, Size
 from textual.message import Message
@@ -77,6 +78,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         self._cursor_key: str | None = None
         self._cursor_row = 0
         self._drawn: dict[int, Look] = {}
+        self._styles: dict[str, Style] = {}
         self._placed: tuple[tuple[int, int], list[Placed]] | None = None
 
     @property
@@ -125,7 +127,6 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
             row = min(self._cursor_row, len(self.listing) - 1)
         self._fit_size()
         self._place_cursor(row, scroll=was_seen)
-        self.refresh_changed()
 
     def move_to(self, key: str) -> None:
         """Put the cursor on a key, if it is here."""
@@ -155,7 +156,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
                 self.scroll_to(y=row, animate=False, immediate=True)
             elif row >= first + self.page_rows:
                 self.scroll_to(y=row - self.page_rows + 1, animate=False, immediate=True)
-            self.refresh_changed()
+        self.refresh_changed()
 
     def _fit_size(self) -> None:
         """Tell Textual how long the table is, if that has changed: each time costs a layout."""
@@ -216,11 +217,16 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
             if event.chain > 1:
                 self.action_open()
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Lines of what is seen. Their styles are looked up once, for that takes as long as drawing a line."""
+        self._styles = {**tones_of(self.app), "": self.rich_style}
+        return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
         """One line of what is seen."""
         look = self._look(y)
         self._drawn[y] = look
-        return strip_of(look, {**tones_of(self.app), "": self.rich_style}, self.size.width)
+        return strip_of(look, self._styles, self.size.width)
 
     def refresh_changed(self) -> None:
         """Draw the lines anew that would look otherwise now, and no others."""
